@@ -1,0 +1,52 @@
+# Two commands matter: `make demo` (the main job) and `make test`. Each sets up what it needs by itself.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.8
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint format bench contracts lock clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cohortstream needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
+	@echo "installing the locked requirements into $(VENV)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## from sequencer run folders to a released cohort panel (JSON=1, KEEP=dir, DATA=1kg)
+	@$(BIN)/cohortstream demo $(if $(JSON),--json) $(if $(KEEP),--keep $(KEEP)) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+test: $(STAMP) ## every test: unit, ledger on Postgres, messages on Kafka, faults, the whole path
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff, mypy --strict, import directions, generated contracts up to date
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m contracts.generate --check
+
+format: $(STAMP) ## let ruff format and mend what it can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+contracts: $(STAMP) ## write JSON Schemas, AsyncAPI and docs/events.md anew from the models
+	@$(BIN)/python -m contracts.generate
+
+bench: $(STAMP) ## the figures of the README's table
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock: | $(BIN)/uv ## resolve requirements.lock anew
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements.lock
+
+clean: ## remove the virtual environment and caches in the checkout
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

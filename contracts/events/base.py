@@ -1,0 +1,72 @@
+"""What every event is: a frozen value with a type, a subject, a partition key and an id that publishing twice repeats."""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from contracts.values import Value
+
+NAMESPACE = uuid.UUID("6f1d3c0a-5b0e-5d0f-9a43-8e2f6a1f7c55")
+"""The name space of our UUIDv5 event ids. Changing it would make every event a new one."""
+
+MAX_EVENT_BYTES = 64 * 1024
+"""Lists that grow with a cohort go into a manifest object; Kafka's default limit is 1 MiB, so 64 KiB leaves room."""
+
+
+class EventKind(StrEnum):
+    fact = "fact"
+    command = "command"
+
+
+class Event(Value):
+    """Base of all events.
+
+    Producers are strict (`strict_copy` refuses unknown fields), readers ignore what they do not know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    TYPE: ClassVar[str]
+    """Topic name and event type are one, e.g. `run.completed`."""
+    MAJOR: ClassVar[int] = 1
+    KIND: ClassVar[EventKind] = EventKind.fact
+
+    @property
+    def subject(self) -> str:
+        """What the event is about: a run id, a sample key, a freeze id, an artifact id."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """Kafka's partition key: order holds among events of one key of one topic, nowhere else."""
+        raise NotImplementedError
+
+    @property
+    def occurrence(self) -> str:
+        """What tells this event from others of its type and subject: a version, a counter or a request id."""
+        raise NotImplementedError
+
+    @property
+    def event_id(self) -> uuid.UUID:
+        """UUIDv5 of (type, subject, occurrence): the same fact always has the same id."""
+        return uuid.uuid5(NAMESPACE, f"{self.TYPE}|{self.subject}|{self.occurrence}")
+
+    @classmethod
+    def ce_type(cls) -> str:
+        return f"cohortstream.{cls.TYPE}.v{cls.MAJOR}"
+
+
+class Command(Event):
+    """Someone asks. Its id comes from its request id, so that asking twice with one request id is asking once."""
+
+    KIND: ClassVar[EventKind] = EventKind.command
+
+    request_id: uuid.UUID
+
+    @property
+    def occurrence(self) -> str:
+        return str(self.request_id)
