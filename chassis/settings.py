@@ -1,0 +1,255 @@
+"""Settings: one TOML file, overridden by COHORTSTREAM_* variables (`__` between levels). An unknown key is refused."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chassis.errors import reject
+
+ENV_PREFIX = "COHORTSTREAM_"
+CONFIG_VARIABLE = "COHORTSTREAM_CONFIG"
+NOT_SETTINGS = frozenset({"COHORTSTREAM_CONFIG", "COHORTSTREAM_JAVA", "COHORTSTREAM_CACHE", "COHORTSTREAM_FAULT"})
+"""Variables of that prefix that are read elsewhere: where the file is, which Java, which cache, test hooks."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(Section):
+    bootstrap: str = "127.0.0.1:9092"
+    sasl_username: str | None = None
+    sasl_password_file: Path | None = None
+    tls_ca_file: Path | None = None
+    replication: int = Field(default=1, ge=1, le=5)
+
+
+class LedgerSettings(Section):
+    dsn: SecretStr = SecretStr("postgresql://127.0.0.1:5432/cohortstream")
+    """A direct connection: a pooler in transaction mode breaks advisory locks and LISTEN."""
+    pool_size: int = Field(default=4, ge=1, le=64)
+
+
+class StoreSettings(Section):
+    base: str = "file:///var/lib/cohortstream/store"
+    """`s3://bucket[/prefix]` or `file:///folder`; zones (landing, working, released, archive, reference) lie below it."""
+    endpoint: str | None = None
+    """S3 endpoint URL of a compatible store; none means AWS."""
+    region: str = "us-east-1"
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+
+
+class SiteSettings(Section):
+    secret_file: Path | None = None
+    """Holds the site secret that sample keys are made with (HMAC). Made once, kept for ever."""
+    ids_are_pseudonymous: bool = True
+    """False: the sample key stands inside artifacts instead of the laboratory's id."""
+
+
+class WorkerSettings(Section):
+    lease_seconds: float = Field(default=60.0, gt=0)
+    drain_seconds: float = Field(default=90.0, gt=0)
+    """How long a stopping worker may finish the chunk in hand; spot notice is 120 s."""
+    memory_mb: int = Field(default=4096, ge=256)
+    """What one slot may use; tasks of larger memory classes are left to others."""
+    poll_seconds: float = Field(default=1.0, gt=0)
+    scratch: Path | None = None
+    reference_cache: Path | None = None
+    reference_cache_gb: float = Field(default=50.0, gt=0)
+    tasks_per_child: int = Field(default=200, ge=1)
+    threads: int = Field(default=1, ge=1)
+
+
+class TelemetrySettings(Section):
+    otlp_endpoint: str | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class IngestSettings(Section):
+    roots: tuple[Path, ...] = ()
+    """Folders that sequencer run folders appear in."""
+    scan_seconds: float = Field(default=10.0, gt=0)
+    settle_seconds: float = Field(default=30.0, ge=0)
+    """A FASTQ that has not grown for this long has stopped growing."""
+    profile: str = "bcl-convert"
+    """Completion profile: which marker says that conversion has ended (see services/ingest/profiles.toml)."""
+    qc_flag: str | None = None
+    """A file in the run folder that a technician writes to let a run through; none means no such step."""
+
+
+class AlignSettings(Section):
+    reference: str | None = None
+    """Name of the registered reference that new samples are aligned to."""
+    engine: Literal["cpu"] = "cpu"
+    qc_rules: str = "default"
+    call_interval_bp: int = Field(default=10_000_000, ge=1000)
+
+
+class JointcallSettings(Section):
+    interval_bp: int = Field(default=1_000_000, ge=1000)
+    chunk_bp: int = Field(default=250_000, ge=500)
+
+
+class VqsrSettings(Section):
+    minimum_samples: int = Field(default=30, ge=1)
+    minimum_training_snps: int = Field(default=5000, ge=1)
+    minimum_training_indels: int = Field(default=2000, ge=1)
+
+
+class AnnotateSettings(Section):
+    engine: Literal["csq"] = "csq"
+
+
+class ArchiveSettings(Section):
+    policies: Path | None = None
+    """TOML file of tiering policies; none means the built-in ones."""
+    sweep_seconds: float = Field(default=60.0, gt=0)
+    grace_seconds: float = Field(default=86_400.0, ge=0)
+    """Between condemn and act; never below two leases."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    state_dir: Path = Path("cohortstream-state")
+    kafka: KafkaSettings = KafkaSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    store: StoreSettings = StoreSettings()
+    site: SiteSettings = SiteSettings()
+    worker: WorkerSettings = WorkerSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    ingest: IngestSettings = IngestSettings()
+    align: AlignSettings = AlignSettings()
+    jointcall: JointcallSettings = JointcallSettings()
+    vqsr: VqsrSettings = VqsrSettings()
+    annotate: AnnotateSettings = AnnotateSettings()
+    archive: ArchiveSettings = ArchiveSettings()
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read settings from `path` (or the file that COHORTSTREAM_CONFIG names) and the environment.
+
+    Raises Rejected: CONFIG_UNKNOWN with the nearest known key, CONFIG_VALUE, CONFIG_SYNTAX or CONFIG_MISSING.
+    """
+    env = os.environ if environ is None else environ
+    named = path if path is not None else (Path(env[CONFIG_VARIABLE]) if env.get(CONFIG_VARIABLE) else None)
+    document: dict[str, Any] = {}
+    if named is not None:
+        document = _read(named)
+    _refuse_unknown(document, where=str(named))
+    _refuse_unknown_variables(env)
+    merged = _merge(document, env)
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise reject(
+            code="CONFIG_VALUE",
+            message=f"{place}: {first['msg']}",
+            where=str(named or "environment"),
+            rule="every setting has its type and range",
+            fix=f"mend {place}; `cohortstream init` writes a commented example",
+        ) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise reject(
+            code="CONFIG_MISSING",
+            message="the configuration file is not there",
+            where=str(path),
+            rule="the file named by --config or COHORTSTREAM_CONFIG exists",
+            fix="run `cohortstream init` to write one",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise reject(
+            code="CONFIG_SYNTAX",
+            message=str(error),
+            where=str(path),
+            rule="the configuration is TOML in UTF-8",
+            fix="mend the line named",
+        ) from None
+
+
+def known_keys() -> tuple[str, ...]:
+    """Every setting as `section.key`."""
+    return tuple(_walk(Settings, ""))
+
+
+def _walk(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield from _walk(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _refuse_unknown(document: Mapping[str, Any], *, where: str) -> None:
+    known = set(known_keys())
+    sections = {key.split(".")[0] for key in known if "." in key}
+    for key in _flatten(document, "", sections):
+        if key not in known and key not in sections:
+            raise _unknown(key, known | sections, where)
+
+
+def _refuse_unknown_variables(env: Mapping[str, str]) -> None:
+    known = {ENV_PREFIX + key.replace(".", "__").upper(): key for key in known_keys()}
+    for name in env:
+        if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS and name not in known:
+            raise _unknown(name, set(known), "environment")
+
+
+def _unknown(key: str, known: set[str], where: str) -> Exception:
+    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.0)
+    return reject(
+        code="CONFIG_UNKNOWN",
+        message=f"{key} is no setting",
+        where=where,
+        rule="every key is a known setting, so that a typo cannot silently do nothing",
+        fix=f"did you mean {near[0]}?" if near else "remove it",
+    )
+
+
+def _flatten(document: Mapping[str, Any], prefix: str, sections: set[str]) -> Iterator[str]:
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            if not value and f"{prefix}{name}" not in sections:
+                yield f"{prefix}{name}"
+            yield from _flatten(value, f"{prefix}{name}.", sections)
+        else:
+            yield f"{prefix}{name}"
+
+
+def _merge(document: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+    """The environment wins over the file. Tuples are given as comma-separated values."""
+    merged: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in document.items()}
+    for key in known_keys():
+        value = env.get(ENV_PREFIX + key.replace(".", "__").upper())
+        if value is None:
+            continue
+        section, _, name = key.rpartition(".")
+        target = merged.setdefault(section, {}) if section else merged
+        target[name] = tuple(part for part in value.split(",") if part) if key == "ingest.roots" else value
+    return merged
