@@ -13,7 +13,7 @@ from contracts.events import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The task's result, committed with its events in one transaction. `result` is JSON-ready and stays in the ledger."""
+    """The task's result, committed with its events in one transaction. `result` is JSON-ready."""
 
     result: Mapping[str, Any] = field(default_factory=dict)
     events: tuple[Event, ...] = ()

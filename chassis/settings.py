@@ -7,10 +7,10 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from chassis.errors import reject
 
@@ -40,7 +40,7 @@ class LedgerSettings(Section):
 
 class StoreSettings(Section):
     base: str = "file:///var/lib/cohortstream/store"
-    """`s3://bucket[/prefix]` or `file:///folder`; zones (landing, working, released, archive, reference) lie below it."""
+    """`s3://bucket[/prefix]` or `file:///folder`; zones (landing, working, released, archive) lie below it."""
     endpoint: str | None = None
     """S3 endpoint URL of a compatible store; none means AWS."""
     region: str = "us-east-1"
@@ -140,8 +140,12 @@ class Settings(BaseSettings):
     annotate: AnnotateSettings = AnnotateSettings()
     archive: ArchiveSettings = ArchiveSettings()
 
-
-S = TypeVar("S", bound=Settings)
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`load` has merged the file and the environment already, so that both are checked by the same rules."""
+        return (init_settings,)
 
 
 def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:

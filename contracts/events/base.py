@@ -1,4 +1,4 @@
-"""What every event is: a frozen value with a type, a subject, a partition key and an id that publishing twice repeats."""
+"""What every event is: a frozen value with a type, a subject, a partition key and a repeatable id."""
 
 from __future__ import annotations
 
