@@ -1,0 +1,1 @@
+"""References: content-addressed bundles in the store, and the workers' cache of them."""

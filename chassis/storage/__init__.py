@@ -1,0 +1,1 @@
+"""Stores of artifacts: one protocol, `s3://` and `file://` behind it."""
