@@ -1,0 +1,147 @@
+"""FastStream subscribers over `receive`: manual acknowledgement, exact commits, delayed retries, a watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from chassis.faultpoints import point
+from chassis.ledger.ledger import Ledger
+from chassis.ledger.quarantine import Delivery
+from chassis.messaging.receive import PASSING, receive
+from chassis.service import Service
+from chassis.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2.0
+"""How long a partition rests when the ledger cannot be reached."""
+SILENCE_SECONDS = 60.0
+"""Without a successful poll for so long the process ends, so that its supervisor starts a fresh one."""
+WATCH_SECONDS = 5.0
+
+
+class ConsumerSilent(Exception):
+    """The consumer no longer polls although it has partitions."""
+
+
+def group_of(service: str) -> str:
+    return f"cohortstream.{service}"
+
+
+class Consumption:
+    """One service's consumer. `start` returns when it is assigned or soon will be; `watch` ends only in trouble."""
+
+    def __init__(self, *, service: Service, ledger: Ledger, settings: KafkaSettings) -> None:
+        from chassis.messaging.security import client_options, security_of
+
+        self._service = service
+        self._ledger = ledger
+        self._resting: dict[TopicPartition, asyncio.TimerHandle] = {}
+        self._broker = KafkaBroker(
+            settings.bootstrap,
+            client_id=f"cohortstream-{service.name}",
+            security=security_of(settings),
+            graceful_timeout=10.0,
+            logger=None,
+            apply_types=False,
+            allow_auto_create_topics=False,
+            **client_options(),
+        )
+        self._subscriber: Any = self._broker.subscriber(
+            *service.subscriptions.topics,
+            group_id=group_of(service.name),
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            parser=_parse,
+            decoder=_as_it_is,
+            fetch_max_wait_ms=100,
+            session_timeout_ms=10_000,
+            max_poll_records=100,
+        )(self._on_message)
+
+    async def start(self) -> None:
+        await self._broker.start()
+
+    async def stop(self) -> None:
+        for handle in self._resting.values():
+            handle.cancel()
+        await self._broker.stop()
+
+    async def watch(self) -> None:
+        """Raises ConsumerSilent when polling has stopped."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            silent = self.silent_for()
+            if silent > SILENCE_SECONDS:
+                raise ConsumerSilent(f"no successful poll for {silent:.0f} s")
+
+    def silent_for(self) -> float:
+        """Seconds since the newest successful poll of any partition; 0 without partitions."""
+        consumer = self._broker.subscribers[0].consumer if self._broker.subscribers else None
+        if consumer is None:
+            return 0.0
+        polled = [consumer.last_poll_timestamp(tp) for tp in consumer.assignment() if tp not in self._resting]
+        newest = max((stamp for stamp in polled if stamp), default=None)
+        return max(0.0, time.time() - newest / 1000) if newest else 0.0
+
+    async def _on_message(self, message: KafkaMessage) -> None:
+        record: Any = message.raw_message
+        consumer: Any = message.consumer
+        partition = TopicPartition(record.topic, record.partition)
+        delivery = Delivery(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=record.key,
+            headers=tuple((name, bytes(value)) for name, value in record.headers),
+            body=record.value or b"",
+        )
+        try:
+            await receive(self._ledger, self._service.subscriptions, delivery)
+        except PASSING as error:
+            log.warning("the ledger cannot be reached; the event waits", extra={"error": type(error).__name__})
+            self._rest(consumer, partition, record.offset)
+            return
+        point("before-offset-commit")
+        await self._commit(consumer, partition, record.offset + 1)
+
+    async def _commit(self, consumer: Any, partition: TopicPartition, offset: int) -> None:
+        """Commit exactly this record: FastStream's own ack would commit the position on all partitions."""
+        from aiokafka.errors import KafkaError
+
+        try:
+            await consumer.commit({partition: offset})
+        except KafkaError as error:
+            # A rebalance took the partition: its next owner meets the event again, and the inbox absorbs it.
+            log.warning("an offset could not be committed", extra={"error": type(error).__name__})
+
+    def _rest(self, consumer: Any, partition: TopicPartition, offset: int) -> None:
+        """Come back to this record later; other partitions flow on."""
+        consumer.pause(partition)
+        consumer.seek(partition, offset)
+
+        def resume() -> None:
+            self._resting.pop(partition, None)
+            if partition in consumer.assignment():
+                consumer.resume(partition)
+
+        self._resting[partition] = asyncio.get_running_loop().call_later(RETRY_SECONDS, resume)
+
+
+async def _parse(record: ConsumerRecord[Any, Any], original: Any) -> Any:
+    """FastStream decodes headers as UTF-8 and would fail on others: give it none, and keep the record as it came."""
+    parsed = await original(replace(record, headers=()))
+    parsed.raw_message = record
+    return parsed
+
+
+async def _as_it_is(message: KafkaMessage) -> bytes:
+    return bytes(message.body)

@@ -1,0 +1,152 @@
+"""What happens to one delivery, in one transaction: inbox, handler, tasks, outbox. No broker is needed to test it."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+
+import asyncpg
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from chassis.errors import Rejected, Rejection
+from chassis.ledger import inbox, quarantine
+from chassis.ledger.ledger import Ledger, Tx
+from chassis.ledger.quarantine import Delivery
+from chassis.service import Subscriptions
+from chassis.telemetry.context import context_of
+from chassis.telemetry.setup import tracer
+from contracts.envelope import EnvelopeError, decode
+
+log = logging.getLogger(__name__)
+
+PASSING = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.QueryCanceledError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.CannotConnectNowError,
+    OSError,
+    TimeoutError,
+)
+"""Troubles that pass by themselves: the delivery waits, nothing of it is settled."""
+
+
+class Receipt(StrEnum):
+    handled = "handled"
+    duplicate = "duplicate"
+    quarantined = "quarantined"
+    ignored = "ignored"
+
+
+async def receive(ledger: Ledger, subscriptions: Subscriptions, delivery: Delivery) -> Receipt:
+    """Act on a delivery once. Raises one of PASSING when it must come again; everything else is settled."""
+    try:
+        return await _act(ledger, subscriptions, delivery)
+    except PASSING:
+        raise
+    except Rejected as rejected:
+        rejection = rejected.rejection
+    except Exception as error:  # a handler's bug must not stop the partition; the event is kept with its reason
+        log.exception("a handler failed", extra={"topic": delivery.topic, "offset": delivery.offset})
+        rejection = _bug(error, delivery)
+    async with ledger.transaction() as tx:
+        await quarantine.hold(tx, delivery, rejection)
+    log.error(
+        "event quarantined",
+        extra={
+            "topic": delivery.topic,
+            "partition": delivery.partition,
+            "offset": delivery.offset,
+            "code": rejection.code,
+        },
+    )
+    return Receipt.quarantined
+
+
+async def replay(ledger: Ledger, subscriptions: Subscriptions, item: int, *, actor: str, reason: str) -> Receipt | None:
+    """Act on a quarantined delivery again. None when it is not held; failing again, it stays."""
+    async with ledger.transaction() as tx:
+        delivery = await quarantine.take(tx, item)
+    if delivery is None:
+        return None
+    try:
+        receipt = await _act(ledger, subscriptions, delivery)
+    except PASSING:
+        raise
+    except Rejected as rejected:
+        rejection = rejected.rejection
+    except Exception as error:  # as in receive
+        log.exception("a handler failed on replay", extra={"item": item})
+        rejection = _bug(error, delivery)
+    else:
+        async with ledger.transaction() as tx:
+            await quarantine.decide(tx, item, replayed=True, actor=actor, reason=reason)
+        return receipt
+    async with ledger.transaction() as tx:
+        await quarantine.still_held(tx, item, rejection)
+    return Receipt.quarantined
+
+
+async def _act(ledger: Ledger, subscriptions: Subscriptions, delivery: Delivery) -> Receipt:
+    try:
+        envelope, event = decode(delivery.headers, delivery.body)
+    except EnvelopeError as error:
+        raise Rejected(
+            Rejection(
+                code=error.code,
+                message=error.message,
+                where=f"{delivery.topic}[{delivery.partition}]@{delivery.offset}",
+                rule=error.rule,
+                fix=error.fix,
+            )
+        ) from None
+    found = subscriptions.handlers.get(envelope.type)
+    if found is None:
+        return Receipt.ignored
+    _, handler = found
+    with tracer().start_as_current_span(
+        f"process {envelope.type}",
+        context=context_of(envelope.traceparent),
+        kind=SpanKind.CONSUMER,
+        attributes={
+            "messaging.system": "kafka",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": delivery.topic,
+            "cohortstream.subject": envelope.subject,
+        },
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        async with ledger.transaction() as tx:
+            if not await inbox.accept(tx, envelope):
+                span.add_event("duplicate")
+                return Receipt.duplicate
+            try:
+                await handler(tx, event)
+            except Exception:
+                span.set_status(Status(StatusCode.ERROR))
+                raise
+    return Receipt.handled
+
+
+def _bug(error: Exception, delivery: Delivery) -> Rejection:
+    return Rejection(
+        code="HANDLER_FAILED",
+        message=f"the handler raised {type(error).__name__}",
+        where=f"{delivery.topic}[{delivery.partition}]@{delivery.offset}",
+        rule="a handler accepts an event or refuses it with a code",
+        fix="read the log of the time, mend the handler, then replay the event",
+    )
+
+
+async def note_command(tx: Tx, *, request_id: object, type: str, subject: str, actor: str, reason: str) -> None:
+    """Keep who asked for what."""
+    await tx.conn.execute(AUDIT, request_id, type, subject, actor, reason)
+
+
+AUDIT = """
+insert into audit (request_id, type, subject, actor, reason, received_at)
+values ($1, $2, $3, $4, $5, (select ledger_now())) on conflict do nothing
+"""

@@ -1,0 +1,83 @@
+"""The relay: one leader per service sends the outbox to Kafka, in id order, for as long as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from chassis.faultpoints import point
+from chassis.ledger import outbox
+from chassis.ledger.ledger import Ledger
+from chassis.ledger.outbox import Unsent
+from chassis.messaging.security import plain_options
+from chassis.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+POLL_SECONDS = 1.0
+"""A notification wakes the relay at once; this is for the one that got lost."""
+STANDBY_SECONDS = 2.0
+TROUBLE = (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+MOST_BACKOFF = 15.0
+
+
+async def relay(ledger: Ledger, settings: KafkaSettings) -> None:
+    """Relay for ever. Any number of processes may: one leads by a session lock, the others stand by."""
+    failures = 0
+    while True:
+        try:
+            await _lead(ledger, settings)
+            failures = 0
+        except TROUBLE as error:
+            failures += 1
+            log.warning("the relay rests", extra={"error": type(error).__name__, "failures": failures})
+            await asyncio.sleep(min(MOST_BACKOFF, 0.5 * 2.0 ** min(failures, 6)))
+
+
+async def _lead(ledger: Ledger, settings: KafkaSettings) -> None:
+    conn = await ledger.dedicated()
+    try:
+        while not await outbox.try_lead(conn, ledger.service):  # noqa: ASYNC110  a lock in the database has no event
+            await asyncio.sleep(STANDBY_SECONDS)
+        producer = AIOKafkaProducer(
+            **plain_options(settings),
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=2,
+            client_id=f"cohortstream-{ledger.service}-relay",
+        )
+        await producer.start()
+        try:
+            woken = asyncio.Event()
+            conn.add_termination_listener(lambda _: woken.set())
+            await conn.add_listener(outbox.channel(ledger.service), lambda *_: woken.set())
+            while True:
+                woken.clear()
+                while batch := await outbox.unsent(conn, limit=BATCH):
+                    await _send(producer, batch)
+                    point("after-publish")
+                    await outbox.mark_sent(conn, [row.id for row in batch])
+                try:
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await woken.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            await producer.stop()
+    finally:
+        conn.terminate()
+
+
+async def _send(producer: AIOKafkaProducer, batch: Sequence[Unsent]) -> None:
+    """Pipelined: the idempotent producer keeps the order within a partition, whatever it has to send again."""
+    acknowledgements = [
+        await producer.send(row.message.topic, row.message.body, key=row.message.key, headers=row.message.headers)
+        for row in batch
+    ]
+    await asyncio.gather(*acknowledgements)

@@ -1,0 +1,128 @@
+"""The two entry points of every service: `consume` turns events into task rows, `work` runs tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+from chassis.ledger.ledger import Ledger, open_ledger
+from chassis.ledger.migrate import migrate
+from chassis.messaging.common import with_common
+from chassis.messaging.consumer import Consumption
+from chassis.messaging.receive import PASSING, replay
+from chassis.messaging.relay import relay
+from chassis.service import Running, Service, build
+from chassis.settings import Settings
+from chassis.storage import open_store
+from chassis.telemetry.setup import telemetry
+from chassis.worker.sweeper import sweep_orphans, sweeping
+from chassis.worker.worker import Work, Worker
+
+log = logging.getLogger(__name__)
+
+DECISION_POLL_SECONDS = 1.0
+ORPHAN_SWEEP_SECONDS = 3600.0
+NEXT_DECISION = "select id, item, actor, reason from decision order by id limit 1"
+DECIDED = "delete from decision where id = $1"
+
+
+async def consume(builder: str, settings: Settings) -> None:
+    """Run a service's consumer, relay, sweeper and loops until SIGTERM or SIGINT."""
+    service = with_common(build(builder, settings))
+    with telemetry(service=service.name, process="consume", state_dir=settings.state_dir, settings=settings.telemetry):
+        dsn = settings.ledger.dsn.get_secret_value()
+        await migrate(dsn=dsn, service=service.name, versions=service.migrations)
+        async with (
+            open_ledger(dsn=dsn, service=service.name, pool_size=settings.ledger.pool_size) as ledger,
+            open_store(settings.store) as store,
+        ):
+            await _until_told(
+                lambda: _consuming(service, settings, Running(settings=settings, ledger=ledger, store=store))
+            )
+
+
+async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slots: int, until_empty: bool) -> None:
+    """Run a worker until SIGTERM or SIGINT; then it drains and releases what it holds."""
+    service = build(builder, settings)
+    with telemetry(service=service.name, process="work", state_dir=settings.state_dir, settings=settings.telemetry):
+        dsn = settings.ledger.dsn.get_secret_value()
+        async with open_ledger(dsn=dsn, service=service.name, pool_size=slots + 3) as ledger:
+            worker = Worker(
+                work=Work(
+                    service=service,
+                    builder=builder,
+                    settings=settings,
+                    pools=pools,
+                    slots=slots,
+                    until_empty=until_empty,
+                ),
+                ledger=ledger,
+            )
+            loop = asyncio.get_running_loop()
+            for told in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(told, worker.stop)
+            await worker.run()
+
+
+async def _consuming(service: Service, settings: Settings, running: Running) -> None:
+    consumption = Consumption(service=service, ledger=running.ledger, settings=settings.kafka)
+    await consumption.start()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(consumption.watch())
+            group.create_task(relay(running.ledger, settings.kafka))
+            ttl = timedelta(seconds=settings.worker.lease_seconds)
+            group.create_task(sweeping(running.ledger, service, ttl=ttl))
+            group.create_task(_orphans(running, ttl=ttl))
+            group.create_task(_replays(running.ledger, service))
+            for loop in service.loops:
+                group.create_task(loop(running))
+    finally:
+        await consumption.stop()
+
+
+async def _replays(ledger: Ledger, service: Service) -> None:
+    while True:
+        try:
+            async with ledger.connection() as conn:
+                row = await conn.fetchrow(NEXT_DECISION)
+            if row is None:
+                await asyncio.sleep(DECISION_POLL_SECONDS)
+                continue
+            await replay(ledger, service.subscriptions, row["item"], actor=row["actor"], reason=row["reason"])
+            async with ledger.connection() as conn:
+                await conn.execute(DECIDED, row["id"])
+        except PASSING:
+            await asyncio.sleep(DECISION_POLL_SECONDS)
+
+
+async def _orphans(running: Running, *, ttl: timedelta) -> None:
+    while True:
+        await asyncio.sleep(ORPHAN_SWEEP_SECONDS)
+        removed = await sweep_orphans(running.ledger, running.store, older_than=2 * ttl)
+        if removed:
+            log.info("abandoned attempts removed", extra={"objects": len(removed)})
+
+
+async def _until_told(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run until the body ends, or SIGTERM or SIGINT cancels it."""
+    running = asyncio.ensure_future(body())
+    told = False
+
+    def stop() -> None:
+        nonlocal told
+        told = True
+        running.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not told:
+            raise

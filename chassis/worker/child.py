@@ -1,0 +1,170 @@
+"""The child process: reads tasks from its worker, runs them one after the other, says how each ended.
+
+Standard output belongs to the conversation with the worker; what tools print goes to the attempt's log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import traceback
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any
+
+from chassis.errors import LeaseLost, Preempted, Rejected, ToolFailed
+from chassis.outcomes import Failed, Outcome, Retry
+from chassis.service import Service, build, locate
+from chassis.settings import Settings
+from chassis.storage import open_store
+from chassis.storage.store import Store
+from chassis.telemetry.context import attached
+from chassis.telemetry.setup import telemetry
+from chassis.worker.context import Parked, TaskContext, restore_of
+from chassis.worker.wire import lease_in, line, outcome_out, settings_in
+from contracts.events import ArtifactRestoreRequested
+from contracts.values import Actor, ActorKind
+
+RESTORE_PATIENCE = timedelta(days=3)
+"""Deep Archive's bulk retrieval takes up to 48 hours; after this a parked task looks for itself."""
+SAID_LIMIT = 400
+
+log = logging.getLogger(__name__)
+
+
+class Conversation:
+    """The pipes to the worker."""
+
+    def __init__(self, *, hears: IO[str], says: IO[bytes]) -> None:
+        self._hears = hears
+        self._says = says
+
+    async def hear(self) -> dict[str, Any] | None:
+        said = await asyncio.to_thread(self._hears.readline)
+        if not said:
+            return None
+        message = json.loads(said)
+        assert isinstance(message, dict)
+        return message
+
+    def say(self, message: dict[str, Any]) -> None:
+        self._says.write(line(message))
+        self._says.flush()
+
+    async def record(self, chunk: str, value: Mapping[str, Any]) -> None:
+        """Have the worker record a chunk; its answer says whether to go on."""
+        self.say({"say": "chunk", "chunk": chunk, "value": dict(value)})
+        answer = await self.hear()
+        match answer:
+            case {"reply": "go"}:
+                return
+            case {"reply": "stop"}:
+                raise Preempted("the worker is to stop")
+            case _:
+                raise LeaseLost("the worker no longer holds this task")
+
+
+async def run(builder: str, memory_mb: int, conversation: Conversation) -> None:
+    first = await conversation.hear()
+    if first is None:
+        return
+    settings = settings_in(first["settings"])
+    service = build(builder, settings)
+    with telemetry(service=service.name, process="child", state_dir=settings.state_dir, settings=settings.telemetry):
+        async with open_store(settings.store) as store:
+            conversation.say({"say": "ready"})
+            while (order := await conversation.hear()) is not None:
+                await _attempt(order, service, settings, store, conversation, memory_mb)
+
+
+async def _attempt(
+    order: dict[str, Any],
+    service: Service,
+    settings: Settings,
+    store: Store,
+    conversation: Conversation,
+    memory_mb: int,
+) -> None:
+    lease = lease_in(order["task"])
+    context = TaskContext(
+        service=service.name,
+        settings=settings,
+        lease=lease,
+        store=store,
+        scratch=Path(order["scratch"]),
+        log=Path(order["log"]),
+        record=conversation.record,
+    )
+    with attached(order["traceparent"]), _tools_write_to(context.log):
+        try:
+            outcome: Outcome = await locate(service.kind(lease.kind).work)(context)
+        except Rejected as rejected:
+            outcome = Failed(rejection=rejected.rejection)
+        except Parked as parked:
+            outcome = _waiting(parked, service.name)
+        except Preempted:
+            conversation.say({"say": "stopped"})
+            return
+        except LeaseLost:
+            conversation.say({"say": "lost"})
+            return
+        except ToolFailed as failed:
+            conversation.say({"say": "crash", "reason": str(failed)[:SAID_LIMIT], "more_memory": failed.out_of_memory})
+            return
+        except MemoryError:
+            conversation.say({"say": "crash", "reason": f"out of memory with {memory_mb} MB", "more_memory": True})
+            return
+        except Exception as error:
+            traceback.print_exc()
+            log.exception("the task's code failed")
+            conversation.say({"say": "crash", "reason": f"{type(error).__name__}: {error}"[:SAID_LIMIT]})
+            return
+    conversation.say({"say": "outcome", "outcome": outcome_out(outcome)})
+
+
+def _waiting(parked: Parked, service: str) -> Retry:
+    request = ArtifactRestoreRequested(
+        request_id=uuid.uuid4(),
+        artifact=parked.artifact.id,
+        actor=Actor(kind=ActorKind.service, name=service),
+        reason="a task needs it",
+    )
+    return Retry(reason=str(parked), after=RESTORE_PATIENCE, waits_for=restore_of(parked.artifact), events=(request,))
+
+
+@contextmanager
+def _tools_write_to(path: Path) -> Iterator[None]:
+    """Point file descriptors 1 and 2 at the attempt's log: libraries in C and a JVM in this process print there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, saved in zip((1, 2), kept, strict=True):
+            os.dup2(saved, number)
+            os.close(saved)
+
+
+def main() -> None:
+    builder, memory_mb = sys.argv[1], int(sys.argv[2])
+    says = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    asyncio.run(run(builder, memory_mb, Conversation(hears=sys.stdin, says=says)))
+
+
+if __name__ == "__main__":
+    main()

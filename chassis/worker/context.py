@@ -1,0 +1,86 @@
+"""What a task's code may use: its payload, a scratch folder, the store under its own attempt's prefix, checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chassis.faultpoints import point
+from chassis.ledger.tasks import Lease
+from chassis.settings import Settings
+from chassis.storage import keys
+from chassis.storage.store import Archived, Store
+from contracts.values import Artifact, ArtifactKind
+
+
+class Parked(Exception):
+    """An object that the task needs lies in a cold tier: wait for its restore without a lease."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        super().__init__(f"WAITING_RESTORE: {artifact.kind} {artifact.id[:12]} is archived")
+        self.artifact = artifact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskContext:
+    service: str
+    settings: Settings
+    lease: Lease
+    store: Store
+    scratch: Path
+    log: Path
+    """Where the tools of this attempt write what they say; kept with the attempt."""
+    record: Callable[[str, Mapping[str, Any]], Awaitable[None]]
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        return self.lease.payload
+
+    @property
+    def chunks(self) -> Mapping[str, Any]:
+        """Chunks that earlier attempts finished, by name, as they recorded them."""
+        return self.lease.checkpoint
+
+    async def checkpoint(self, chunk: str, value: Mapping[str, Any]) -> None:
+        """Record a finished chunk. Raises Preempted when the worker is to stop: nothing of the chunk is lost."""
+        await self.record(chunk, value)
+
+    def key(self, name: str) -> str:
+        """The object key of an output: below this attempt's own prefix, where no other attempt writes."""
+        return keys.attempt(service=self.service, task=self.lease.key, attempt=self.lease.attempt, name=name)
+
+    async def upload(
+        self, path: Path, *, kind: ArtifactKind, name: str | None = None, stage: str = "working", retain: str = "policy"
+    ) -> Artifact:
+        """Store an output of this attempt, verified, and name it as an artifact."""
+        stored = await self.store.put_file(
+            self.key(name or path.name),
+            path,
+            tags={"kind": kind.value, "stage": stage, "subject": tag_value(self.lease.subject), "retain": retain},
+        )
+        point("after-upload")
+        return Artifact(kind=kind, id=stored.sha256, uri=stored.uri, size=stored.size, version=stored.version)
+
+    async def fetch(self, artifact: Artifact, name: str) -> Path:
+        """Bring an artifact into the scratch folder, verified against its identity.
+
+        Raises Parked when it lies in a cold tier, Rejected (CONTENT_CHANGED) when it is not what its event named.
+        """
+        path = self.scratch / name
+        try:
+            await self.store.get_file(artifact.uri, path, sha256=artifact.id, size=artifact.size)
+        except Archived:
+            raise Parked(artifact) from None
+        return path
+
+
+def tag_value(subject: str) -> str:
+    """A subject as an S3 tag value, whose alphabet is narrower than ours."""
+    return "".join(c if c.isalnum() or c in "+-=._:/@ " else "_" for c in subject)[:256]
+
+
+def restore_of(artifact: Artifact) -> str:
+    """What a parked task waits for, woken by artifact.restored."""
+    return f"restore:{artifact.id}"

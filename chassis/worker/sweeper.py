@@ -1,0 +1,93 @@
+"""The sweeper: takes expired leases back, ends tasks whose losses are spent, removes what abandoned attempts wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from chassis.errors import Rejection
+from chassis.ledger import queue
+from chassis.ledger.ledger import Connection, Ledger
+from chassis.service import Service
+from chassis.storage import keys
+from chassis.storage.store import Store
+from chassis.worker.attempt import DATABASE_TROUBLE
+from chassis.worker.settle import dead_letter
+
+log = logging.getLogger(__name__)
+
+SWEEPS_PER_LEASE = 4
+TASKS_WRITING = "select key, state, epoch, checkpoint, result from task where key = any($1::text[])"
+INCARNATION = "select number from incarnation"
+
+
+async def sweep_leases(ledger: Ledger, service: Service) -> list[str]:
+    """One sweep. Returns the keys that are ready again."""
+    async with ledger.transaction() as tx:
+        again, dead = await queue.sweep(tx)
+        for key in dead:
+            rejection = Rejection(
+                code="BUDGET_SPENT",
+                message="every host that took this task vanished with it",
+                where=key,
+                rule="a task may be lost on a few distinct hosts only",
+                fix="read the attempts' logs and the hosts' kernel logs, mend the cause, then revive the task",
+            )
+            lease = await queue.fail_swept(tx, key, rejection)
+            await dead_letter(tx, service.kind(lease.kind), lease, rejection)
+    return again
+
+
+async def sweeping(ledger: Ledger, service: Service, *, ttl: timedelta) -> None:
+    """Sweep for ever. Any number of processes may: rows are skipped while another has them."""
+    while True:
+        await asyncio.sleep(ttl.total_seconds() / SWEEPS_PER_LEASE)
+        try:
+            for key in await sweep_leases(ledger, service):
+                log.warning("a lease expired; the task is ready again", extra={"task": key})
+        except DATABASE_TROUBLE:
+            log.warning("the ledger cannot be reached; no sweep")
+
+
+async def sweep_orphans(ledger: Ledger, store: Store, *, older_than: timedelta) -> list[str]:
+    """Remove attempt prefixes that neither a live attempt, a checkpoint nor a committed result names.
+
+    An object younger than `older_than` stays: its attempt may be about to record it. Returns the keys removed.
+    """
+    prefix = keys.working(service=ledger.service)
+    now = await ledger.now()
+    removed: list[str] = []
+    found: dict[str, list[tuple[str, str, str | None]]] = {}
+    async for facts in store.list(prefix):
+        parsed = keys.attempt_of(facts.key)
+        if parsed is not None and (facts.modified is None or now - facts.modified > older_than):
+            task, attempt = parsed
+            found.setdefault(task, []).append((attempt, facts.key, facts.version))
+    if not found:
+        return removed
+    async with ledger.connection() as conn:
+        kept = await _kept(conn, list(found))
+    for task, objects in found.items():
+        live, named = kept.get(task, (None, ""))
+        for attempt, key, version in objects:
+            if attempt == live or key in named:
+                continue
+            await store.delete(key, version=version)
+            removed.append(key)
+    return removed
+
+
+async def _kept(conn: Connection, slugs: list[str]) -> dict[str, tuple[str | None, str]]:
+    """By task slug: the attempt that holds the lease, and all text of checkpoint and result, in which a named URI is."""
+    incarnation = await conn.fetchval(INCARNATION)
+    rows: list[Mapping[str, Any]] = await conn.fetch(TASKS_WRITING, [keys.task_of_slug(slug) for slug in slugs])
+    return {
+        keys.task_slug(row["key"]): (
+            f"{incarnation}-{row['epoch']}" if row["state"] == "leased" else None,
+            repr(row["checkpoint"]) + repr(row["result"]),
+        )
+        for row in rows
+    }

@@ -1,0 +1,178 @@
+"""A worker: claims tasks of its pools, one per slot, and runs them in children until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncpg
+
+from chassis.errors import LeaseLost
+from chassis.ledger import queue
+from chassis.ledger.ledger import Ledger
+from chassis.ledger.tasks import Ending, Lease, classes_within
+from chassis.service import Service
+from chassis.settings import Settings
+from chassis.worker.attempt import DATABASE_TROUBLE, Site, run_attempt
+from chassis.worker.host import ChildHost
+from chassis.worker.sweeper import sweeping
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a worker is to do. `builder` names the function that builds the service, for the child to call."""
+
+    service: Service
+    builder: str
+    settings: Settings
+    pools: tuple[str, ...]
+    slots: int = 1
+    until_empty: bool = False
+    """End when nothing is ready, as a batch array's element does."""
+    host: str = ""
+
+
+class Worker:
+    def __init__(self, *, work: Work, ledger: Ledger) -> None:
+        self._work = work
+        self._ledger = ledger
+        self._host = work.host or socket.gethostname()
+        self._owner = f"{self._host}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self._woken = asyncio.Event()
+        self.stopping = asyncio.Event()
+        settings = work.settings
+        self._ttl = timedelta(seconds=settings.worker.lease_seconds)
+        self._site = Site(
+            ledger=ledger,
+            service=work.service,
+            state_dir=settings.state_dir,
+            ttl=self._ttl,
+            stopping=self.stopping,
+            drain_seconds=settings.worker.drain_seconds,
+        )
+
+    def stop(self) -> None:
+        """Stop claiming; what is in hand is finished to its next chunk or released. Safe in a signal handler."""
+        self.stopping.set()
+        self._woken.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            beside = [group.create_task(self._listen()), group.create_task(self._sweep())]
+            slots = [group.create_task(self._slot(number)) for number in range(self._work.slots)]
+            await asyncio.wait(slots)
+            for task in beside:
+                task.cancel()
+
+    async def _slot(self, number: int) -> None:
+        child: ChildHost | None = None
+        try:
+            while not self.stopping.is_set():
+                lease = await self._claim(number)
+                if lease is None:
+                    if self._work.until_empty:
+                        return
+                    await self._idle()
+                    continue
+                child = await self._child_for(lease, child)
+                try:
+                    ending = await run_attempt(self._site, child, lease)
+                except LeaseLost:
+                    ending = None
+                except DATABASE_TROUBLE:
+                    # The lease lapses by itself and another attempt follows; ours must not go on meanwhile.
+                    log.exception("the ledger failed while an attempt ended", extra={"task": lease.key})
+                    await child.kill()
+                    continue
+                log.info(
+                    "attempt ended",
+                    extra={"task": lease.key, "epoch": lease.epoch, "ending": ending.value if ending else "lost"},
+                )
+                if ending is not Ending.done and ending is not None:
+                    await child.kill()
+        finally:
+            if child is not None:
+                await child.stop()
+
+    async def _claim(self, number: int) -> Lease | None:
+        self._woken.clear()
+        try:
+            async with self._ledger.connection() as conn:
+                leases = await queue.claim(
+                    conn,
+                    pools=self._work.pools,
+                    memory_classes=classes_within(self._work.settings.worker.memory_mb),
+                    owner=f"{self._owner}/{number}",
+                    host=self._host,
+                    ttl=self._ttl,
+                )
+        except DATABASE_TROUBLE:
+            log.warning("the ledger cannot be reached; no claim")
+            return None
+        return leases[0] if leases else None
+
+    async def _idle(self) -> None:
+        """Until a task may be there: told by the ledger, or the poll interval's end, for whom no one tells."""
+        try:
+            async with asyncio.timeout(self._work.settings.worker.poll_seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _child_for(self, lease: Lease, child: ChildHost | None) -> ChildHost:
+        """A JVM's heap is fixed when it starts, so a child serves one memory class."""
+        fits = (
+            child is not None
+            and child.alive
+            and child.memory_mb == lease.memory_mb
+            and child.tasks < self._work.settings.worker.tasks_per_child
+        )
+        if child is not None and fits:
+            return child
+        if child is not None:
+            await child.stop()
+        fresh = ChildHost(builder=self._work.builder, settings=self._work.settings, memory_mb=lease.memory_mb)
+        await fresh.start()
+        await fresh.hear()
+        return fresh
+
+    async def _listen(self) -> None:
+        """Wake idle slots when the ledger says that tasks came."""
+        while True:
+            try:
+                conn = await self._ledger.dedicated()
+            except DATABASE_TROUBLE:
+                await asyncio.sleep(self._work.settings.worker.poll_seconds)
+                continue
+            lost = asyncio.Event()
+            conn.add_termination_listener(lambda _, lost=lost: lost.set())
+            try:
+                await conn.add_listener(queue.channel(self._work.service.name), lambda *_: self._woken.set())
+                self._woken.set()
+                await lost.wait()
+            except DATABASE_TROUBLE:
+                continue
+            finally:
+                await _close(conn)
+
+    async def _sweep(self) -> None:
+        await sweeping(self._ledger, self._work.service, ttl=self._ttl)
+
+
+async def _close(conn: asyncpg.Connection[asyncpg.Record]) -> None:
+    try:
+        await conn.close(timeout=1)
+    except (*DATABASE_TROUBLE, asyncio.CancelledError):
+        conn.terminate()
+
+
+def pools_of(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(names) if names else ("default",)
