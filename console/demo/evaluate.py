@@ -182,7 +182,7 @@ def _read_dosages(
             if lacking:
                 raise ValueError(f"{path.name} has no column for {', '.join(lacking)}")
             for record in vcf:
-                status = ";".join(record.filter.keys()) or "."
+                status = ";".join(map(str, record.filter.keys())) or "."
                 filters[status] += 1
                 if only_pass and status != PASS:
                     continue

@@ -53,6 +53,7 @@ class _Fragments:
 
 _CODE: Bases = np.full(256, 4, dtype=np.uint8)
 _CODE[np.frombuffer(b"ACGT", dtype=np.uint8)] = np.arange(4, dtype=np.uint8)
+_ERROR_RATE = np.power(10.0, -np.arange(BEST_QUALITY + 1) / 10).astype(np.float32)  # by quality
 _LETTER: Bases = np.frombuffer(b"ACGTN", dtype=np.uint8)
 
 
@@ -116,7 +117,7 @@ class PopulationReads:
         source = np.arange(total)
         again = rng.random(total) < profile.duplicates
         # duplicates take the place of other fragments, so that the depth stays what was asked for
-        source[again] = rng.integers(0, total, int(again.sum()))
+        source[again] = rng.choice(np.flatnonzero(~again), size=int(again.sum()))
         beside = again & (rng.random(total) < profile.optical)
         near = source[beside]
         lane[beside], tile[beside] = lane[near], tile[near]
@@ -148,7 +149,7 @@ def _call(rng: np.random.Generator, bases: Bases) -> tuple[Bases, Bases]:
         above = below + first + (last - first) * progress
         quality[(draw >= below) & (draw < above)] = value
         below = above
-    wrong = rng.random((reads, cycles), dtype=np.float32) < np.power(10, -quality / 10, dtype=np.float32)
+    wrong = rng.random((reads, cycles), dtype=np.float32) < _ERROR_RATE[quality]
     called = bases.copy()
     called[wrong] = (called[wrong] + rng.integers(1, 4, int(wrong.sum()), dtype=np.uint8)) % 4
     called[quality == NO_CALL_QUALITY] = 4
