@@ -65,7 +65,8 @@ class Consumption:
             fetch_max_wait_ms=100,
             session_timeout_ms=10_000,
             max_poll_records=100,
-        )(self._on_message)
+        )
+        self._subscriber(self._on_message)
 
     async def start(self) -> None:
         await self._broker.start()
@@ -85,7 +86,7 @@ class Consumption:
 
     def silent_for(self) -> float:
         """Seconds since the newest successful poll of any partition; 0 without partitions."""
-        consumer = self._broker.subscribers[0].consumer if self._broker.subscribers else None
+        consumer = self._subscriber.consumer
         if consumer is None:
             return 0.0
         polled = [consumer.last_poll_timestamp(tp) for tp in consumer.assignment() if tp not in self._resting]

@@ -54,7 +54,7 @@ async def run_attempt(site: Site, child: ChildHost, lease: Lease) -> Ending | No
 
     The child is dead afterwards unless it ended the task by itself.
     """
-    attributes = {
+    attributes: dict[str, str | int] = {
         "cohortstream.task": lease.key,
         "cohortstream.subject": lease.subject,
         "cohortstream.belongs_to": lease.belongs_to,

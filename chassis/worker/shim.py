@@ -1,8 +1,8 @@
 """A tiny process between a worker and its child: when the worker is gone, however it went, the whole group dies.
 
-Standard library only and run by path (`python -I -S shim.py FD ARGV...`), so that it starts in milliseconds. It leads its
-own session; FD is a pipe whose other end only the worker holds. The pipe's end of file kills the process group: the child,
-and every tool that the child started.
+Standard library only and run by path (`python -I -S shim.py FD ARGV...`), so that it starts in milliseconds. It leads
+its own session; FD is a pipe whose other end only the worker holds. The pipe's end of file kills the process group: the
+child, and every tool that the child started.
 """
 
 import os

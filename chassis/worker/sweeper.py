@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from chassis.errors import Rejection
 from chassis.ledger import queue
@@ -81,9 +79,9 @@ async def sweep_orphans(ledger: Ledger, store: Store, *, older_than: timedelta) 
 
 
 async def _kept(conn: Connection, slugs: list[str]) -> dict[str, tuple[str | None, str]]:
-    """By task slug: the attempt that holds the lease, and all text of checkpoint and result, in which a named URI is."""
+    """By task slug: the attempt that holds the lease, and the text of checkpoint and result, which names URIs."""
     incarnation = await conn.fetchval(INCARNATION)
-    rows: list[Mapping[str, Any]] = await conn.fetch(TASKS_WRITING, [keys.task_of_slug(slug) for slug in slugs])
+    rows = await conn.fetch(TASKS_WRITING, [keys.task_of_slug(slug) for slug in slugs])
     return {
         keys.task_slug(row["key"]): (
             f"{incarnation}-{row['epoch']}" if row["state"] == "leased" else None,
