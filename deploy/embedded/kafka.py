@@ -93,8 +93,7 @@ class KafkaBroker:
         (self.folder / PROPERTIES).write_text(self._render(), encoding="ascii")
         if not (self.folder / RECORDS / "meta.properties").exists():
             self._format()
-        self.process.start()
-        self.process.wait_ready(self._answers, within_s=READY_S)
+        self.process.start_and_wait(self._answers, within_s=READY_S)
 
     def stop(self) -> None:
         self.process.stop()

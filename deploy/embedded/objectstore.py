@@ -58,8 +58,7 @@ class ObjectStore:
 
     def start(self) -> None:
         """Run it; returns when it lists its bucket. Raises ToolFailed."""
-        self.process.start()
-        self.process.wait_ready(lambda: self.port.listening() and self._lists_bucket(), within_s=READY_S)
+        self.process.start_and_wait(lambda: self.port.listening() and self._lists_bucket(), within_s=READY_S)
 
     def stop(self) -> None:
         self.process.stop()

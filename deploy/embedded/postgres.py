@@ -80,8 +80,7 @@ class PostgresServer:
             self._initialise()
         # the lock of the state folder says that nobody runs here; in a container the old number may be anyone's
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
-        self.process.start()
-        self.process.wait_ready(lambda: self.port.listening() and ask(self._accepts), within_s=READY_S)
+        self.process.start_and_wait(lambda: self.port.listening() and ask(self._accepts), within_s=READY_S)
 
     def stop(self) -> None:
         self.process.stop()

@@ -51,10 +51,20 @@ class ServerProcess:
     def running(self) -> bool:
         return self._supervisor is not None and self._supervisor.poll() is None
 
+    def start_and_wait(self, probe: Callable[[], bool], *, within_s: float) -> None:
+        """`start`, then `wait_ready`; after an error it does not run."""
+        self.start()
+        try:
+            self.wait_ready(probe, within_s=within_s)
+        except BaseException:
+            self.kill()
+            raise
+
     def start(self) -> None:
         """Run it. Says nothing of readiness; see `wait_ready`."""
         if self.running:
             raise RuntimeError(f"{self.launch.name} is running already")
+        self.stop()  # one that ended by itself still has its pipes open
         _make_room(self.launch.log)
         command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("supervise.py"))]
         command += ["--parent", str(os.getpid()), "--stop-signal", str(int(self.launch.stop_signal))]
@@ -66,6 +76,7 @@ class ServerProcess:
         with self.launch.log.open("ab") as log:
             self._supervisor = subprocess.Popen(
                 [*command, "--", *self.launch.argv],
+                bufsize=0,  # an order that cannot be delivered must not be delivered later, at the closing
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -138,7 +149,6 @@ class ServerProcess:
             return
         with contextlib.suppress(BrokenPipeError):  # it has ended by itself, which is as good
             self._supervisor.stdin.write(order)
-            self._supervisor.stdin.flush()
 
     def _log_tail(self) -> str:
         if not self.launch.log.exists():
