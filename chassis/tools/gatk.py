@@ -1,0 +1,156 @@
+"""GATK, warm in this process or in a JVM of its own per call: the same records either way, the same errors.
+
+Starting a JVM and letting it compile takes longer than most of our chunks, so a worker's child keeps one warm. What
+makes two calls in one JVM independent of each other is here: GATK's random generator is a static of the process
+(downsampling, QD jitter, VQSR draw from it) and is reset before each call.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, Protocol
+
+from chassis.errors import ToolFailed
+from chassis.tools import jars, java
+from chassis.tools.gatk_jvm import Jvm, jvm_of_this_process
+from chassis.tools.gatk_said import failure, last_lines, user_error_in
+
+PINS = Path(__file__).parent / "pins" / "gatk-4.6.2.0.pins"
+MAIN = "org.broadinstitute.hellbender.Main"
+HEAP_FRACTION = 0.8
+"""Of the task's memory; the rest is for the JVM itself, native PairHMM and zlib. GenomicsDB wants 0.6."""
+
+PICARD_TOOLS = frozenset({"MarkDuplicates", "GatherVcfs", "MergeVcfs", "SortVcf", "CollectInsertSizeMetrics"})
+"""Tools of the Picard part of GATK: they spell `--tmp-dir` as `--TMP_DIR`."""
+
+SYSTEM_PROPERTIES = (
+    "-Djava.awt.headless=true",
+    # as GATK's own launcher has them, except for asynchronous writing: a worker slot has the one core it computes on
+    "-Dsamjdk.use_async_io_read_samtools=false",
+    "-Dsamjdk.use_async_io_write_samtools=false",
+    "-Dsamjdk.use_async_io_write_tribble=false",
+    "-Dsamjdk.compression_level=2",
+)
+JVM_FLAGS = ("-XX:+UseSerialGC", "-XX:-UsePerfData")
+
+_USER_ERROR = 2
+_COMMAND_LINE_ERROR = 1
+
+
+class Gatk(Protocol):
+    """Runs GATK tools one at a time."""
+
+    @property
+    def version(self) -> str: ...
+
+    def run(self, tool: str, arguments: Sequence[str], *, log: Path) -> None:
+        """Run `tool` with an argument list; all that GATK prints is appended to `log`.
+
+        Scratch is a folder beside `log` that is removed afterwards, unless `arguments` name one themselves.
+        Raises Rejected for what GATK calls a user error (its exit status 2), ToolFailed for any other end, with
+        `out_of_memory` when the heap was too small. Both carry what GATK said, without this machine's folders.
+        """
+        ...
+
+
+def gatk_for(
+    *, memory_mb: int, mode: Literal["warm", "per-call"] = "warm", heap_fraction: float = HEAP_FRACTION
+) -> Gatk:
+    """GATK from the pinned jars (fetched when the cache lacks them) on the Java that `find_java` names.
+
+    `memory_mb` is what the task may use in all. Nothing is started before the first `run`.
+    """
+    jar_paths = jars.fetch(jars.load(PINS))
+    java_path = java.find_java()
+    if mode == "warm":
+        return warm(memory_mb=memory_mb, heap_fraction=heap_fraction, jars=jar_paths, java=java_path)
+    return per_call(memory_mb=memory_mb, heap_fraction=heap_fraction, jars=jar_paths, java=java_path)
+
+
+def warm(*, memory_mb: int, heap_fraction: float = HEAP_FRACTION, jars: Sequence[Path], java: Path) -> Gatk:
+    """One JVM in this process, started by the first `run` and kept until the process ends; its heap is fixed then."""
+    return _Warm(heap_mb=_heap_mb(memory_mb, heap_fraction), jars=jars, java=java)
+
+
+def per_call(*, memory_mb: int, heap_fraction: float = HEAP_FRACTION, jars: Sequence[Path], java: Path) -> Gatk:
+    """A JVM of its own for each `run`, in this process's group, so that it dies when the group is killed."""
+    return _PerCall(heap_mb=_heap_mb(memory_mb, heap_fraction), jars=jars, java=java)
+
+
+class _Warm:
+    def __init__(self, *, heap_mb: int, jars: Sequence[Path], java: Path) -> None:
+        self.version = version_of(jars)
+        self._heap_mb, self._jars, self._java = heap_mb, tuple(jars), java
+
+    def run(self, tool: str, arguments: Sequence[str], *, log: Path) -> None:
+        with TemporaryDirectory(prefix="gatk-", dir=log.parent) as scratch:
+            self._jvm().call([tool, *with_scratch(tool, arguments, Path(scratch))], tool=tool, log=log)
+
+    def _jvm(self) -> Jvm:
+        return jvm_of_this_process(
+            heap_mb=self._heap_mb, jars=self._jars, java=self._java, flags=(*JVM_FLAGS, *SYSTEM_PROPERTIES)
+        )
+
+
+class _PerCall:
+    def __init__(self, *, heap_mb: int, jars: Sequence[Path], java: Path) -> None:
+        self.version = version_of(jars)
+        self._heap_mb, self._jars, self._java = heap_mb, tuple(jars), java
+
+    def run(self, tool: str, arguments: Sequence[str], *, log: Path) -> None:
+        with TemporaryDirectory(prefix="gatk-", dir=log.parent) as scratch, log.open("ab") as stream:
+            begin = stream.tell()
+            argv = [
+                str(self._java),
+                f"-Xmx{self._heap_mb}m",
+                *JVM_FLAGS,
+                *SYSTEM_PROPERTIES,
+                f"-Djava.io.tmpdir={scratch}",
+                "-cp",
+                jars.classpath(self._jars),
+                MAIN,
+                tool,
+                *with_scratch(tool, arguments, Path(scratch)),
+            ]
+            try:
+                status = subprocess.run(
+                    argv, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
+                ).returncode
+            except OSError as error:
+                raise ToolFailed(tool=f"GATK {tool}", status="not started", said=str(error)) from error
+        if status == 0:
+            return
+        said = log.read_bytes()[begin:].decode(errors="replace")
+        user_error = user_error_in(said) if status in (_USER_ERROR, _COMMAND_LINE_ERROR) else None
+        raise failure(
+            tool=tool,
+            status=status,
+            said=user_error or last_lines(said),
+            is_user_error=status == _USER_ERROR and user_error is not None,
+            # the kernel's killer leaves no word of its own
+            out_of_memory="java.lang.OutOfMemoryError" in said or status == -signal.SIGKILL,
+        )
+
+
+def version_of(jar_paths: Sequence[Path]) -> str:
+    """GATK's version as the name of its jar has it. Raises ToolFailed when none of the jars is GATK's."""
+    for path in jar_paths:
+        if path.name.startswith("gatk-") and path.name[5:6].isdigit():
+            return path.stem.removeprefix("gatk-")
+    raise ToolFailed(tool="GATK", status="not found", said="no gatk-<version>.jar is among the jars")
+
+
+def with_scratch(tool: str, arguments: Sequence[str], scratch: Path) -> list[str]:
+    option = "--TMP_DIR" if tool in PICARD_TOOLS else "--tmp-dir"
+    return [*arguments] if option in arguments else [*arguments, option, os.fspath(scratch)]
+
+
+def _heap_mb(memory_mb: int, heap_fraction: float) -> int:
+    if not 0.1 <= heap_fraction <= 0.95:
+        raise ValueError(f"heap_fraction {heap_fraction} leaves no room for the heap or for what lies outside it")
+    return max(64, int(memory_mb * heap_fraction))
