@@ -21,7 +21,8 @@ from console.demo.genome import (
     plant_repeats,
     stretches,
 )
-from console.demo.variants import Chromosome, Site, draw_ancestry, draw_sites
+from console.demo.sites import Chromosome, Site
+from console.demo.variants import draw_ancestry, draw_sites
 
 SMALLEST_BP = 20_000  # below it no contig has room for genes and for an edge that is cut for length
 BP_PER_REPEAT = 5_000

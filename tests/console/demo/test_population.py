@@ -8,7 +8,7 @@ import pytest
 from console.demo.alleles import normalise
 from console.demo.genes import STOP_CODONS, reverse_complement, write_gff
 from console.demo.population import Population, simulate, write_reference, write_truth
-from console.demo.variants import Origin
+from console.demo.sites import Origin
 
 
 def test_the_same_seed_gives_the_same_population_and_another_seed_another(population: Population) -> None:
