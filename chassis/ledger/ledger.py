@@ -14,6 +14,8 @@ import asyncpg
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = Pool = Any
 
 NOW = "select ledger_now()"
 

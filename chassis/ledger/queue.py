@@ -14,12 +14,13 @@ from typing import Any
 from chassis.errors import Rejection
 from chassis.ledger.ledger import Connection, Tx
 from chassis.ledger.tasks import DEFAULT_BUDGETS, Budgets, Ending, Lease, NewTask, TaskState, next_class
+from chassis.storage import keys
 from chassis.telemetry.context import current_traceparent
 
 ENQUEUE = """
-insert into task (key, kind, subject, belongs_to, payload, pool, memory_class, priority, state, ready_at, traceparent,
-                  created_at, changed_at)
-select $1, $2, $3, $4, $5, $6, $7, $8,
+insert into task (key, slug, kind, subject, belongs_to, payload, pool, memory_class, priority, state, ready_at,
+                  traceparent, created_at, changed_at)
+select $1, $11, $2, $3, $4, $5, $6, $7, $8,
        case when exists (select from withdrawn where withdrawn.subject = $3) then 'cancelled' else 'ready' end,
        moment + $9, $10, moment, moment
 from (select ledger_now() as moment) as clock
@@ -174,6 +175,7 @@ async def enqueue(tx: Tx, tasks: Iterable[NewTask]) -> tuple[str, ...]:
             task.priority,
             task.delay,
             traceparent,
+            keys.slug(task.key),
         )
         if key is not None:
             fresh.append(key)

@@ -191,7 +191,7 @@ async def _settled(site: Site, lease: Lease, outcome: dict[str, Any]) -> Ending:
 @asynccontextmanager
 async def _folders(site: Site, lease: Lease) -> AsyncIterator[tuple[Path, Path]]:
     """A scratch folder that goes with the attempt, and a log that stays."""
-    slug = keys.task_slug(lease.key)
+    slug = keys.slug(lease.key)
     scratch = site.state_dir / "scratch" / site.service.name / slug / lease.attempt
     attempt_log = site.state_dir / "logs" / "attempts" / site.service.name / slug / f"{lease.attempt}.log"
     await asyncio.to_thread(scratch.mkdir, parents=True, exist_ok=True)

@@ -49,7 +49,13 @@ class TaskContext:
 
     def key(self, name: str) -> str:
         """The object key of an output: below this attempt's own prefix, where no other attempt writes."""
-        return keys.attempt(service=self.service, task=self.lease.key, attempt=self.lease.attempt, name=name)
+        prefix = keys.attempt(
+            service=self.service,
+            task_key=self.lease.key,
+            incarnation=self.lease.incarnation,
+            epoch=self.lease.epoch,
+        )
+        return prefix.key(name)
 
     async def upload(
         self, path: Path, *, kind: ArtifactKind, name: str | None = None, stage: str = "working", retain: str = "policy"

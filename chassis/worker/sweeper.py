@@ -18,7 +18,7 @@ from chassis.worker.settle import dead_letter
 log = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 4
-TASKS_WRITING = "select key, state, epoch, checkpoint, result from task where key = any($1::text[])"
+TASKS_WRITING = "select slug, state, epoch, checkpoint, result from task where slug = any($1::text[])"
 INCARNATION = "select number from incarnation"
 
 
@@ -55,15 +55,15 @@ async def sweep_orphans(ledger: Ledger, store: Store, *, older_than: timedelta) 
 
     An object younger than `older_than` stays: its attempt may be about to record it. Returns the keys removed.
     """
-    prefix = keys.working(service=ledger.service)
+    prefix = f"{keys.WORKING}/{ledger.service}"
     now = await ledger.now()
     removed: list[str] = []
     found: dict[str, list[tuple[str, str, str | None]]] = {}
     async for facts in store.list(prefix):
-        parsed = keys.attempt_of(facts.key)
-        if parsed is not None and (facts.modified is None or now - facts.modified > older_than):
-            task, attempt = parsed
-            found.setdefault(task, []).append((attempt, facts.key, facts.version))
+        writer = keys.attempt_of(facts.key)
+        if writer is not None and now - facts.modified > older_than:
+            attempt = f"{writer.incarnation}-{writer.epoch}"
+            found.setdefault(writer.task, []).append((attempt, facts.key, facts.version))
     if not found:
         return removed
     async with ledger.connection() as conn:
@@ -81,9 +81,9 @@ async def sweep_orphans(ledger: Ledger, store: Store, *, older_than: timedelta) 
 async def _kept(conn: Connection, slugs: list[str]) -> dict[str, tuple[str | None, str]]:
     """By task slug: the attempt that holds the lease, and the text of checkpoint and result, which names URIs."""
     incarnation = await conn.fetchval(INCARNATION)
-    rows = await conn.fetch(TASKS_WRITING, [keys.task_of_slug(slug) for slug in slugs])
+    rows = await conn.fetch(TASKS_WRITING, slugs)
     return {
-        keys.task_slug(row["key"]): (
+        row["slug"]: (
             f"{incarnation}-{row['epoch']}" if row["state"] == "leased" else None,
             repr(row["checkpoint"]) + repr(row["result"]),
         )

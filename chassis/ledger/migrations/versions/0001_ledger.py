@@ -32,6 +32,7 @@ STATEMENTS = (
     """
     create table task (
         key text primary key,
+        slug text not null, -- how the key stands in object keys and file names
         kind text not null,
         subject text not null,
         belongs_to text not null default '',

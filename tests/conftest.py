@@ -1,0 +1,77 @@
+"""The real thing for tests: one embedded stack a session, a fresh database for each test that asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from chassis.ledger.ledger import Ledger, open_ledger
+from chassis.ledger.migrate import migrate
+from deploy.embedded.stack import EmbeddedStack, Endpoints
+
+LedgerFor = Callable[..., Awaitable[Ledger]]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """Kafka, Postgres and the object store, on loopback, until the session ends."""
+    embedded = EmbeddedStack(durable=False, restore_s=0.2)
+    embedded.start(tmp_path_factory.mktemp("stack"))
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def endpoints(stack: EmbeddedStack) -> Endpoints:
+    assert stack.endpoints is not None
+    return stack.endpoints
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(endpoints: Endpoints) -> str:
+    return endpoints.postgres_dsn
+
+
+@pytest.fixture
+async def database(postgres_dsn: str) -> AsyncIterator[str]:
+    """The DSN of an empty database, dropped afterwards."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(postgres_dsn)
+    try:
+        await admin.execute(f"create database {name}")
+        yield urlunsplit(urlsplit(postgres_dsn)._replace(path=f"/{name}"))
+        await admin.execute(f"drop database {name} with (force)")
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+async def ledger_for(database: str) -> AsyncIterator[LedgerFor]:
+    """`await ledger_for("align", versions=None)`: a migrated ledger of that service."""
+    async with AsyncExitStack() as stack:
+
+        async def make(service: str, *, versions: Path | None = None, pool_size: int = 8) -> Ledger:
+            await migrate(dsn=database, service=service, versions=versions)
+            return await stack.enter_async_context(open_ledger(dsn=database, service=service, pool_size=pool_size))
+
+        yield make
+
+
+@pytest.fixture
+async def ledger(ledger_for: LedgerFor) -> Ledger:
+    """A migrated ledger of a service called `tiny`."""
+    return await ledger_for("tiny")
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
+    """Wait for a condition that other processes make true; TimeoutError when they do not."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.02)
