@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import sys
 from pathlib import Path
 
@@ -30,16 +31,16 @@ class ObjectStore:
         self.port = port
         self.bucket = bucket
         self._access_key = access_key
-        root = Path(__file__).parents[2]
+        program = Path(__file__).with_name("moto_server.py")
         self.process = ServerProcess(
             launch=Launch(
                 name="object store",
-                # -P: the folder it runs in must not be where modules are looked for
-                argv=(sys.executable, "-P", "-m", "deploy.embedded.moto_server"),
+                # -P: the program's own folder must not be where modules are looked for, it holds a kafka.py
+                argv=(sys.executable, "-P", str(program)),
                 log=log,
                 folder=folder,
                 environment=plain_environment(
-                    PYTHONPATH=str(root),
+                    PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry),
                     # by environment: a command line can be read by everyone
                     OBJECT_STORE_PORT=str(port.number),
                     OBJECT_STORE_BUCKET=bucket,

@@ -61,7 +61,6 @@ def _spawn(argv: list[str], user: str) -> int:
             signal.signal(caught, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
-        os.umask(0o077)
         if user:
             uid, gid = (int(part) for part in user.split(":"))
             os.setgroups([])
