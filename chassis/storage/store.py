@@ -120,8 +120,8 @@ class StoreUnavailable(Exception):
 
 
 class Store(Protocol):
-    """One contract, two backends, one suite (tests/chassis/storage/contract). All raise Rejected URI_FORBIDDEN for a
-    URI outside the base and UNSAFE_PATH for a key that is not plain; ObjectMissing, Archived, StoreUnavailable as named.
+    """One contract, two backends, one suite of tests. All raise Rejected URI_FORBIDDEN for a URI outside the base and
+    UNSAFE_PATH for a key that is not plain; ObjectMissing, Archived and StoreUnavailable as their names say.
     """
 
     @property
