@@ -14,7 +14,10 @@ import pytest
 
 from chassis.ledger.ledger import Ledger, open_ledger
 from chassis.ledger.migrate import migrate
+from chassis.messaging.topics import apply_topics
+from chassis.settings import KafkaSettings
 from deploy.embedded.stack import EmbeddedStack, Endpoints
+from tests.support.site import Site
 
 LedgerFor = Callable[..., Awaitable[Ledger]]
 
@@ -75,3 +78,17 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+async def topics(endpoints: Endpoints) -> None:
+    """Every topic, with one partition each."""
+    await apply_topics(KafkaSettings(bootstrap=endpoints.kafka_bootstrap), single_partition=True)
+
+
+@pytest.fixture
+async def site(topics: None, endpoints: Endpoints, database: str, tmp_path: Path) -> AsyncIterator[Site]:
+    """Settings and processes of services on the session's stack; the processes end with the test."""
+    made = Site(folder=tmp_path, endpoints=endpoints, database=database)
+    yield made
+    await made.stop()

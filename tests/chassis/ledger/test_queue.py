@@ -27,7 +27,9 @@ async def enqueue(ledger: Ledger, *tasks: NewTask) -> tuple[str, ...]:
         return await queue.enqueue(tx, tasks)
 
 
-async def claim(ledger: Ledger, owner: str = "w1", *, host: str = "h1", pools: tuple[str, ...] = ("default",)) -> Lease | None:
+async def claim(
+    ledger: Ledger, owner: str = "w1", *, host: str = "h1", pools: tuple[str, ...] = ("default",)
+) -> Lease | None:
     async with ledger.connection() as conn:
         leases = await queue.claim(conn, pools=pools, memory_classes=CLASSES, owner=owner, host=host, ttl=TTL)
     return leases[0] if leases else None
@@ -81,9 +83,7 @@ async def test_pools_are_asked_in_order_of_preference(ledger: Ledger) -> None:
 async def test_a_worker_leaves_larger_memory_classes_alone(ledger: Ledger) -> None:
     await enqueue(ledger, task(memory_class="huge"))
     async with ledger.connection() as conn:
-        assert not await queue.claim(
-            conn, pools=("default",), memory_classes=("small",), owner="w", host="h", ttl=TTL
-        )
+        assert not await queue.claim(conn, pools=("default",), memory_classes=("small",), owner="w", host="h", ttl=TTL)
 
 
 async def test_every_claim_raises_the_epoch(ledger: Ledger) -> None:

@@ -1,0 +1,102 @@
+"""A service smaller than any real one, for tests of the chassis: it turns `sample.withdrawal.requested`-like commands into
+tasks of small chunks, and each finished task into one event.
+
+A task's payload: `chunks` how many; `journal` a file that gets a line per chunk run (`chunk attempt`); `gates` a folder in
+which a chunk waits for a file of its own name, where the test wants to strike in the middle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from chassis.errors import Rejection, ToolFailed, reject
+from chassis.ledger import outbox, queue
+from chassis.ledger.ledger import Tx
+from chassis.ledger.tasks import Lease, NewTask
+from chassis.outcomes import Done, Outcome, Retry
+from chassis.service import Service, Subscriptions, TaskKind
+from chassis.settings import Settings
+from chassis.worker.context import TaskContext
+from contracts.events import SampleFailed, SampleTagRequested, SampleWithdrawn
+from contracts.values import ArtifactKind
+
+BUILDER = "tests.support.tiny:build"
+NAME = "tiny"
+
+
+def build(settings: Settings) -> Service:
+    subscriptions = Subscriptions()
+    subscriptions.on(SampleTagRequested, on_tag)
+    return Service(
+        name=NAME,
+        subscriptions=subscriptions,
+        kinds=(TaskKind(name="steps", work="tests.support.tiny:steps", committed=committed, gave_up=gave_up),),
+    )
+
+
+async def on_tag(tx: Tx, event: SampleTagRequested) -> None:
+    """Any command would do; this one carries a sample and a word. The word `poison` is a handler's bug."""
+    if event.tag == "poison":
+        raise RuntimeError("a bug")
+    await queue.enqueue(tx, [steps_task(event.sample, chunks=1)])
+
+
+def steps_task(sample: str, *, chunks: int = 3, **payload: Any) -> NewTask:
+    return NewTask(key=f"steps:{sample}", kind="steps", subject=sample, payload={"chunks": chunks} | payload)
+
+
+async def steps(context: TaskContext) -> Outcome:
+    payload = context.payload
+    match payload.get("end"):
+        case "reject":
+            raise reject(code="EMPTY_INPUT", message="nothing in it", where="x", rule="something in it", fix="fill it")
+        case "crash":
+            raise ToolFailed(tool="tiny", status=1, said="no")
+        case "memory":
+            raise ToolFailed(tool="tiny", status=137, said="no", out_of_memory=True)
+        case "retry":
+            return Retry(reason="not yet", after=timedelta(0))
+        case _:
+            pass
+    uris: dict[str, str] = {}
+    for number in range(int(payload["chunks"])):
+        name = f"chunk-{number}"
+        if name in context.chunks:
+            uris[name] = context.chunks[name]["uri"]
+            continue
+        _journal(payload, f"start {name} {context.lease.attempt}")
+        if "gates" in payload:
+            gate = Path(payload["gates"]) / name
+            while not gate.exists():
+                await asyncio.sleep(0.01)
+        path = context.scratch / name
+        path.write_text(f"{context.lease.subject} {name}\n", encoding="utf-8")
+        artifact = await context.upload(path, kind=ArtifactKind.log)
+        _journal(payload, f"end {name} {context.lease.attempt}")
+        await context.checkpoint(name, {"uri": artifact.uri})
+        uris[name] = artifact.uri
+    return Done(result={"uris": uris}, events=(SampleWithdrawn(sample=context.lease.subject, service=NAME),))
+
+
+async def committed(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
+    if lease.payload.get("end") == "bug-in-commit":
+        raise RuntimeError("a bug")
+
+
+async def gave_up(tx: Tx, lease: Lease, rejection: Rejection) -> None:
+    await outbox.add(
+        tx,
+        SampleFailed(
+            sample=lease.subject, stage="tiny", task=lease.key, rejection=rejection.detail(), went_on="everything else"
+        ),
+    )
+
+
+def _journal(payload: Mapping[str, Any], line: str) -> None:
+    if "journal" in payload:
+        with Path(payload["journal"]).open("a", encoding="utf-8") as journal:
+            journal.write(line + "\n")
