@@ -1,4 +1,4 @@
-"""Run `consume` or `work` of a service as a process of its own: `python -m tests.support.run work BUILDER SETTINGS.toml`."""
+"""Run `consume` or `work` as a process of its own: `python -m tests.support.run work BUILDER SETTINGS.toml`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A service smaller than any real one, for tests of the chassis: it turns `sample.withdrawal.requested`-like commands into
-tasks of small chunks, and each finished task into one event.
+"""A service smaller than any real one, for tests of the chassis: commands become tasks of small chunks, each finished
+task one event.
 
-A task's payload: `chunks` how many; `journal` a file that gets a line per chunk run (`chunk attempt`); `gates` a folder in
-which a chunk waits for a file of its own name, where the test wants to strike in the middle.
+A task's payload: `chunks` how many; `journal` a file that gets a line per chunk run (`chunk attempt`); `gates` a folder
+in which a chunk waits for a file of its own name, where the test wants to strike in the middle.
 """
 
 from __future__ import annotations

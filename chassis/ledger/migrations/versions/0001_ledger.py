@@ -135,6 +135,23 @@ STATEMENTS = (
     """,
     "create table withdrawn (subject text primary key, deadline date, since timestamptz not null)",
     """
+    create table fan (
+        name text primary key,
+        expected integer,
+        completed_at timestamptz,
+        ended text -- why it will never complete
+    )
+    """,
+    """
+    create table fan_arrival (
+        name text not null references fan,
+        index integer not null,
+        value jsonb not null,
+        arrived_at timestamptz not null,
+        primary key (name, index)
+    )
+    """,
+    """
     create view status_task as
         select key, kind, subject, belongs_to, pool, memory_class, state, priority, ready_at, epoch, owner, lease_until,
                crashes, retries, preemptions, losses, waits_for, reason, error, created_at, started_at, changed_at,
