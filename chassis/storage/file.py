@@ -1,4 +1,4 @@
-"""`file://`: a POSIX folder as a store, as laptops and Slurm clusters have. What it does to the disk is in folder.py."""
+"""`file://`: a POSIX folder as a store, as laptops and Slurm clusters have. What it does to the disk: folder.py."""
 
 from __future__ import annotations
 

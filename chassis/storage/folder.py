@@ -109,7 +109,7 @@ class Folder:
 
     def object_facts(self, key: str, status: os.stat_result, facts: Sidecar | None) -> ObjectFacts:
         return ObjectFacts(
-            uri=self.uri(key),
+            uri=f"{self.base}/{key}",
             key=key,
             size=status.st_size,
             modified=datetime.fromtimestamp(status.st_mtime, UTC),
@@ -118,7 +118,8 @@ class Folder:
         )
 
     def entries(self, folder: Path) -> list[Path | ObjectFacts]:
-        """Folders and objects of one folder in key order: "a-b/x" stands before "a/x", as in S3."""
+        """Folders and objects of one folder in key order: "a-b/x" stands before "a/x", as in S3. What others put
+        there is listed as it is, so that the inventory can show it."""
         try:
             found = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
@@ -131,7 +132,7 @@ class Folder:
             elif entry.is_file(follow_symlinks=False):
                 key = str(Path(entry.path).relative_to(self.root))
                 try:
-                    entries.append(self.object_facts(keys.checked(key), entry.stat(follow_symlinks=False), None))
+                    entries.append(self.object_facts(key, entry.stat(follow_symlinks=False), None))
                 except FileNotFoundError:
                     continue
         return entries

@@ -19,7 +19,8 @@ from chassis.storage.store import Archived, ObjectMissing, StoreUnavailable
 
 T = TypeVar("T")
 
-MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404"})
+MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404", "MethodNotAllowed", "405"})
+"""405 is the answer for a version that is a delete marker."""
 ARCHIVED = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})
 PRECONDITION = frozenset({"PreconditionFailed", "412"})
 BUSY_CODES = frozenset(
@@ -126,6 +127,7 @@ class Calls:
             return _denied(operation, uri, "no credentials were found", "set store.access_key and store.secret_key")
         if not isinstance(error, boto.ClientError):
             return error
+        unknown: Exception = error
         code = code_of(error)
         if code in MISSING:
             return ObjectMissing(uri)
@@ -148,7 +150,7 @@ class Calls:
         if status_of(error) in {401, 403}:
             grant = GRANTS.get(operation, f"s3:{operation.title().replace('_', '')}")
             return _denied(operation, uri, f"the grant {grant} is missing ({code})", f"grant {grant} on the bucket")
-        return error
+        return unknown
 
 
 def code_of(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from botocore import exceptions as boto
@@ -38,7 +38,7 @@ class Reading:
         answer = await self._calls.call("head_object", uri=self._uri, **self._parameters)
         self._learn(int(answer["ContentLength"]), answer)
 
-    async def blocks(self) -> AsyncIterator[bytes]:
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
         """The bytes in order. Raises ObjectMissing, Archived, StoreUnavailable, and Rejected CONTENT_CHANGED when the
         object is replaced between two requests."""
         done = 0
@@ -58,7 +58,7 @@ class Reading:
             if cuts >= self._calls.attempts + (self.size or 0) // CUTS_PER_BYTES:
                 raise StoreUnavailable("get_object", uri=self._uri, said=said)
 
-    async def _request(self, done: int) -> AsyncIterator[bytes]:
+    async def _request(self, done: int) -> AsyncGenerator[bytes, None]:
         parameters = dict(self._parameters)
         first = self._start + done
         if first or self._length is not None:
