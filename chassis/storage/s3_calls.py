@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from chassis.errors import Rejected, reject
@@ -45,7 +46,7 @@ CONNECTION = (
     boto.ConnectionError,
     boto.IncompleteReadError,
     boto.ResponseStreamingError,
-    boto.ResponseParserError,
+    ResponseParserError,
     aiohttp.ClientError,
     ConnectionError,
     TimeoutError,
