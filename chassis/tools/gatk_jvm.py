@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from chassis.errors import Rejected, ToolFailed
+from chassis.tools.descriptors import output_to
 from chassis.tools.gatk_said import failure
 
 _only_one = Lock()
@@ -69,7 +67,7 @@ class Jvm:
                 raise ToolFailed(
                     tool=f"GATK {tool}", status="not started", said=f"this process's JVM is spent after {self.spent}"
                 )
-            with _output_to(log):
+            with output_to(log):
                 try:
                     self._random.resetRandomGenerator()
                     self._main().instanceMain([str(argument) for argument in arguments])
@@ -118,21 +116,3 @@ def _ancestry(error: Any) -> Iterator[str]:
     while kind is not None:
         yield str(kind.getName())
         kind = kind.getSuperclass()
-
-
-@contextmanager
-def _output_to(log: Path) -> Iterator[None]:
-    """Java writes to file descriptors 1 and 2, not to Python's streams; the process runs one task at a time."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
-    stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-    try:
-        os.dup2(stream, 1)
-        os.dup2(stream, 2)
-        yield
-    finally:
-        os.dup2(kept[0], 1)
-        os.dup2(kept[1], 2)
-        for descriptor in (*kept, stream):
-            os.close(descriptor)
