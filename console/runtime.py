@@ -17,7 +17,7 @@ SECRET_BYTES = 32
 
 
 def resolved(settings: Settings) -> Settings:
-    """The settings with absolute folders, and with a store and a site secret in the state folder where none is named."""
+    """The settings with absolute folders; store and site secret lie in the state folder where none is named."""
     state = settings.state_dir.expanduser().absolute()
     store, site = settings.store, settings.site
     if "base" not in store.model_fields_set:

@@ -52,8 +52,8 @@ def running_site(
     """Start everything, yield when all servers answer and all processes are started, and end everything.
 
     `object_store` keeps artifacts in the stack's own S3 server, which forgets them when it stops; otherwise they lie
-    where the settings say. `progress` follows the servers, `say` gets a sentence per step. Raises Rejected (STATE_IN_USE
-    when the site runs already), ToolFailed when a server does not start.
+    where the settings say. `progress` follows the servers, `say` gets a sentence per step. Raises Rejected
+    (STATE_IN_USE when the site runs already), ToolFailed when a server does not start.
     """
     say = say or (lambda _sentence: None)
     settings = resolved(settings)

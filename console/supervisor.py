@@ -19,7 +19,7 @@ from typing import Literal
 SERVICES = ("ingest", "align", "jointcall", "vqsr", "annotate", "archive")
 """In the order of the flow."""
 KEPT_VARIABLES = frozenset({"COHORTSTREAM_JAVA", "COHORTSTREAM_CACHE", "COHORTSTREAM_FAULT"})
-"""All other settings reach a process through its configuration file, so that a shell's variables cannot split a site."""
+"""All other settings reach a process through its configuration file: a shell's variables cannot split a site."""
 
 FIRST_REST_S = 0.5
 LONGEST_REST_S = 15.0
@@ -80,7 +80,7 @@ class Health:
 def default_plan(*, cores: int | None = None, memory_mb: int | None = None, slot_mb: int = 4096) -> tuple[Planned, ...]:
     """A consumer and a worker for each service that is installed; as many slots as cores and memory allow.
 
-    `slot_mb` is what a slot may use (settings worker.memory_mb). Services whose tasks are single and light get one slot.
+    `slot_mb` is what a slot may use (settings worker.memory_mb). Services of few and light tasks get one slot.
     """
     cores = cores or os.cpu_count() or 1
     memory_mb = memory_mb or _memory_mb()
