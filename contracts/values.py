@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from typing import Annotated, Self
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 SAMPLE_KEY_PATTERN = r"^smp_[0-9a-f]{24}$"
 """96 bits of an HMAC: at 10^9 samples the chance of any collision is below 10^-11."""
@@ -18,39 +20,62 @@ SAMPLE_KEY_PATTERN = r"^smp_[0-9a-f]{24}$"
 class Value(BaseModel):
     """A frozen value. Readers ignore what they do not know (a newer producer may have added it)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", use_enum_values=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        ser_json_bytes="base64",
+        use_enum_values=False,
+        # JSON has no word for them: a reader in another language could not parse the event
+        allow_inf_nan=False,
+        # the docstring under a field is its description in the JSON Schema and in docs/events.md
+        use_attribute_docstrings=True,
+    )
 
 
-def _printable(text: str) -> str:
-    if any(ord(c) < 32 or ord(c) == 127 for c in text):
-        raise ValueError("holds control characters; use printable text only")
-    return text
+_URI_STEP_UP = r"(^|/)\.\.(/|$)"
 
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_printable)]
+def _no_step_up(uri: str) -> str:
+    # percent-encoded too: a store that decodes the path would step up all the same
+    if re.search(_URI_STEP_UP, unquote(uri)):
+        raise PydanticCustomError(
+            "UNSAFE_PATH", "UNSAFE_PATH: the URI steps out of its folder with '..'; name the object itself"
+        )
+    return uri
+
+
+PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=PRINTABLE)]
+"""Text for people, without control characters: it is printed to terminals and written to logs."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """A name that is safe in an object key, a file name and a command line."""
 SampleKey = Annotated[str, StringConstraints(pattern=SAMPLE_KEY_PATTERN)]
 LibraryKey = Annotated[str, StringConstraints(pattern=r"^lib_[0-9a-f]{24}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 RunId = Name
-FreezeId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}:[1-9][0-9]*$")]
+FreezeId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}:[1-9][0-9]{0,8}$")]
 """`<cohort>:<number>`: the freezes of a cohort are numbered from 1."""
 CohortName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
-Uri = Annotated[str, StringConstraints(pattern=r"^(s3|file)://[^\s?#]+$", max_length=1024)]
+Uri = Annotated[
+    str,
+    StringConstraints(pattern=r"^(s3|file)://[^\s?#\x00-\x1f\x7f]+$", max_length=1024),
+    AfterValidator(_no_step_up),
+    Field(json_schema_extra={"not": {"pattern": _URI_STEP_UP}}),
+]
+"""Where an object lies: no query, no fragment, no `..`, since stores make keys and paths of it."""
 Contig = Annotated[
     str, StringConstraints(pattern=r"^[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*$", max_length=200)
 ]
 """A reference sequence name as the SAM specification (1.2.1) allows it."""
-
-_URI_STEP_UP = re.compile(r"(^|/)\.\.(/|$)")
 
 
 class ReferenceId(Value):
     """Names a reference by what it is: `digest` is over the sorted MD5s of its sequences, `name` is for people."""
 
     name: Name
+    """What people call it, e.g. `GRCh38`; two references of one name are told apart by their digest."""
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    """MD5, as hex, over the sorted MD5s of the sequences."""
 
     def __str__(self) -> str:
         return f"{self.name}@{self.digest[:12]}"
@@ -63,18 +88,28 @@ class Interval(Value):
     """`contig:start-end`, 1-based, inclusive; knows its contig's length and lies inside it."""
 
     contig: Contig
+    """The reference sequence's name."""
     start: Annotated[int, Field(ge=1)]
+    """First base, counted from 1."""
     end: Annotated[int, Field(ge=1)]
+    """Last base, included."""
     contig_length: Annotated[int, Field(ge=1)]
+    """Length of the whole contig in bases."""
 
     @model_validator(mode="after")
     def _inside(self) -> Self:
         if self.start > self.end:
-            raise ValueError(f"INTERVAL_BOUNDS: start {self.start} is after end {self.end}; swap them")
+            raise PydanticCustomError(
+                "INTERVAL_BOUNDS",
+                "INTERVAL_BOUNDS: start {start} is after end {end}; swap them",
+                {"start": self.start, "end": self.end},
+            )
         if self.end > self.contig_length:
-            raise ValueError(
-                f"INTERVAL_BOUNDS: end {self.end} lies beyond {self.contig} of length {self.contig_length}; "
-                "cut the interval or use the reference that it was made for"
+            raise PydanticCustomError(
+                "INTERVAL_BOUNDS",
+                "INTERVAL_BOUNDS: end {end} lies beyond {contig} of length {length}; "
+                "cut the interval or use the reference that it was made for",
+                {"end": self.end, "contig": self.contig, "length": self.contig_length},
             )
         return self
 
@@ -93,6 +128,8 @@ class Interval(Value):
 
 
 class ArtifactKind(StrEnum):
+    """What an object is. Tiering rules act on it; a new kind needs a new major version of the events that name it."""
+
     fastq = "fastq"
     sheet = "sheet"
     card = "card"
@@ -116,43 +153,50 @@ class ArtifactKind(StrEnum):
 
 
 class Artifact(Value):
-    """An immutable object: its identity is its content. `uri` is where it was written; where it lies now is what the
-    last artifact.* fact says. `size` in bytes. `version` is the store's version id, where it has versions."""
+    """An immutable object: its identity is its content."""
 
     kind: ArtifactKind
+    """What it is."""
     id: Sha256
+    """SHA-256 of the content, as hex."""
     uri: Uri
+    """Where it was written; where it lies now is what the last artifact.* fact says."""
     size: Annotated[int, Field(ge=0)]
-    version: str | None = None
-
-    @model_validator(mode="after")
-    def _no_step_up(self) -> Self:
-        if _URI_STEP_UP.search(self.uri):
-            raise ValueError("UNSAFE_PATH: the URI steps out of its folder with '..'; name the object itself")
-        return self
+    """Bytes."""
+    version: Text | None = None
+    """The store's version id, where the store has versions."""
 
 
 class ManifestRef(Value):
-    """Points at a manifest object: a list too long for an event, pinned by its hash. `entries` is the list's length."""
+    """Points at a manifest object: a list too long for an event, pinned by its hash."""
 
     uri: Uri
+    """Where the manifest object lies."""
     sha256: Sha256
+    """SHA-256 of the manifest object's bytes, as hex."""
     entries: Annotated[int, Field(ge=0)]
+    """The list's length."""
 
 
 class Provenance(Value):
-    """Which tool made something. `parameters` is the SHA-256 of the canonical JSON of all parameters that matter."""
+    """Which tool made something. Work with another provenance is other work."""
 
     tool: Name
+    """The tool or engine, e.g. `gatk-haplotypecaller`."""
     version: Text
+    """The tool's own version."""
     parameters: Sha256
+    """SHA-256 of the canonical JSON of all parameters that matter."""
     image: Text | None = None
+    """The container image and its digest, where the tool ran in one."""
 
     def same_pipeline(self, other: Provenance) -> bool:
         return (self.tool, self.version, self.parameters) == (other.tool, other.version, other.parameters)
 
 
 class ActorKind(StrEnum):
+    """Whether a person or a service asks."""
+
     person = "person"
     service = "service"
 
@@ -161,14 +205,18 @@ class Actor(Value):
     """Who asked: an account name of the site, never a patient's."""
 
     kind: ActorKind
+    """A person or a service."""
     name: Name
+    """The account's or the service's name."""
 
 
 class Sample(Value):
     """A sample by its key alone. What stands inside artifacts (its label) travels in artifacts only, not here."""
 
     key: SampleKey
+    """HMAC of project and laboratory id under the site's secret: stable, and not to be guessed."""
     project: Name
+    """The project the sample belongs to."""
     version: Annotated[int, Field(ge=1)]
     """1 for a new sample, raised by each top-up."""
 
@@ -185,17 +233,23 @@ class LaneReads(Value):
     """The reads of one library in one lane of one flow cell: a pair of FASTQs."""
 
     flowcell: Name
+    """The flow cell's barcode."""
     lane: Annotated[int, Field(ge=1, le=16)]
+    """The lane's number on the flow cell, from 1."""
     index: Annotated[str, StringConstraints(pattern=r"^([ACGTN]+(\+[ACGTN]+)?|none)$")]
     """The sample's barcode(s), `none` where the lane was not multiplexed."""
     library: LibraryKey
+    """HMAC of the library's name: duplicates are marked within a library."""
     r1: Artifact
+    """FASTQ of the first mates."""
     r2: Artifact
+    """FASTQ of the second mates."""
     read_pairs: Annotated[int, Field(ge=1)]
+    """Read pairs, counted when the FASTQs were validated."""
 
     @property
     def read_group(self) -> str:
-        """The read group's ID: unique per flow cell, lane, index and library."""
+        """The read group's ID: a lane's index names one library, so these three are unique."""
         return f"{self.flowcell}.{self.lane}.{self.index}"
 
 
@@ -203,37 +257,53 @@ class RunSample(Value):
     """One sample of a run with what came for it in this run."""
 
     sample: Sample
+    """The sample, with the version it has after this run."""
     arrival: Arrival
+    """How it relates to what was known: new, top-up or rerun."""
     card: Artifact
+    """The sample card in the restricted zone: the label that stands inside artifacts."""
     lanes: Annotated[tuple[LaneReads, ...], Field(min_length=1)]
+    """Its reads, by library and lane."""
 
 
 class QcStatus(StrEnum):
+    """`pass` takes part in every freeze of all; `fail` and `hold` wait for a person."""
+
     passed = "pass"
     failed = "fail"
     held = "hold"
 
 
 class QcVerdict(Value):
-    """The verdict of a rule set that is data; `reasons` names each threshold missed, empty when passed."""
+    """The verdict of a rule set that is data."""
 
     status: QcStatus
+    """Pass, fail or hold."""
     rules: Name
+    """The rule set's name and version."""
     reasons: tuple[Text, ...] = ()
+    """Each threshold missed, with the measured value; empty when passed."""
 
 
 class RejectionDetail(Value):
     """A rejection as it travels: no value from the input is in it that could name a person."""
 
     code: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{2,39}$")]
+    """A code of the catalogue, e.g. `GZIP_TRUNCATED`."""
     message: Text
+    """What is wrong."""
     where: Text
+    """The file, and the line or record in it."""
     rule: Text
+    """The rule that was broken."""
     fix: Text
+    """What to do about it."""
 
 
 class EngineName(Value):
     """The joint-calling engine and its version."""
 
     name: Name
+    """`gatk`, `columnar` or `glnexus`."""
     version: Text
+    """The engine's own version."""

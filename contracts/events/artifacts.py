@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from contracts.events.base import Command, Event
 from contracts.values import Actor, ArtifactKind, Name, Sha256, Text, Uri
@@ -13,8 +12,11 @@ from contracts.values import Actor, ArtifactKind, Name, Sha256, Text, Uri
 
 class _OnArtifact(Command):
     artifact: Sha256
+    """The artifact's identity: the SHA-256 of its content."""
     actor: Actor
+    """Who asks."""
     reason: Text
+    """Why, in words."""
 
     @property
     def subject(self) -> str:
@@ -31,6 +33,7 @@ class ArtifactRestoreRequested(_OnArtifact):
     TYPE: ClassVar[str] = "artifact.restore.requested"
 
     days: Annotated[int, Field(ge=1, le=365)] = 7
+    """Days that it should stay readable."""
 
 
 class ArtifactHoldRequested(_OnArtifact):
@@ -46,10 +49,16 @@ class ArtifactHoldReleased(_OnArtifact):
 
 
 class _OfArtifact(Event):
+    ONCE_PER: ClassVar[str] = "artifact and count"
+
     artifact: Sha256
+    """The artifact's identity: the SHA-256 of its content."""
     kind: ArtifactKind
+    """What the artifact is."""
     uri: Uri
-    version: str | None = None
+    """Where it lies, or lay, when this was told."""
+    version: Text | None = None
+    """The store's version id of exactly the object meant, where the store has versions."""
     count: Annotated[int, Field(ge=1)]
     """Counts the archive's facts about this artifact, from 1: such facts can repeat."""
 
@@ -72,8 +81,11 @@ class ArtifactCondemned(_OfArtifact):
     TYPE: ClassVar[str] = "artifact.condemned"
 
     action: Text
+    """What will be done: purge, or the storage class that it moves to."""
     policy: Name
-    not_before: datetime
+    """The archive policy that decided it."""
+    not_before: AwareDatetime
+    """The end of the grace period (RFC 3339, with its offset)."""
 
 
 class ArtifactTiered(_OfArtifact):
@@ -82,7 +94,9 @@ class ArtifactTiered(_OfArtifact):
     TYPE: ClassVar[str] = "artifact.tiered"
 
     tier: Name
+    """The storage class it lies in now."""
     policy: Name
+    """The archive policy that moved it."""
 
 
 class ArtifactRestored(_OfArtifact):
@@ -90,7 +104,8 @@ class ArtifactRestored(_OfArtifact):
 
     TYPE: ClassVar[str] = "artifact.restored"
 
-    until: datetime | None = None
+    until: AwareDatetime | None = None
+    """When the readable copy goes (RFC 3339, with its offset); absent when it stays."""
 
 
 class ArtifactPurged(_OfArtifact):
@@ -99,4 +114,6 @@ class ArtifactPurged(_OfArtifact):
     TYPE: ClassVar[str] = "artifact.purged"
 
     policy: Name
+    """The archive policy that decided it."""
     guards: tuple[Text, ...]
+    """The checks that held before it went."""

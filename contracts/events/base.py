@@ -25,15 +25,18 @@ class EventKind(StrEnum):
 class Event(Value):
     """Base of all events.
 
-    Producers are strict (`strict_copy` refuses unknown fields), readers ignore what they do not know.
+    Producers are strict: making an event with a field that it does not have is refused. Readers ignore what they do
+    not know: `contracts.envelope.decode` validates with `extra="ignore"`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     TYPE: ClassVar[str]
     """Topic name and event type are one, e.g. `run.completed`."""
     MAJOR: ClassVar[int] = 1
     KIND: ClassVar[EventKind] = EventKind.fact
+    ONCE_PER: ClassVar[str]
+    """What the event's id is made from, in words: a fact is told once per this."""
 
     @property
     def subject(self) -> str:
@@ -64,8 +67,10 @@ class Command(Event):
     """Someone asks. Its id comes from its request id, so that asking twice with one request id is asking once."""
 
     KIND: ClassVar[EventKind] = EventKind.command
+    ONCE_PER: ClassVar[str] = "subject and request id"
 
     request_id: uuid.UUID
+    """Drawn by whoever asks: asking twice with one request id is asking once."""
 
     @property
     def occurrence(self) -> str:

@@ -17,9 +17,13 @@ class SampleVerdictRequested(Command):
     TYPE: ClassVar[str] = "sample.verdict.requested"
 
     sample: SampleKey
+    """The sample's key."""
     verdict: Literal["hold", "pass"]
+    """`hold` keeps it out of freezes, `pass` lets it in."""
     actor: Actor
+    """Who decides."""
     reason: Text
+    """Why, in words."""
 
     @property
     def subject(self) -> str:
@@ -36,9 +40,13 @@ class SampleTagRequested(Command):
     TYPE: ClassVar[str] = "sample.tag.requested"
 
     sample: SampleKey
+    """The sample's key."""
     tag: Name
+    """The tag."""
     present: bool = True
+    """False takes the tag away."""
     actor: Actor
+    """Who tags."""
 
     @property
     def subject(self) -> str:
@@ -55,8 +63,11 @@ class SampleWithdrawalRequested(Command):
     TYPE: ClassVar[str] = "sample.withdrawal.requested"
 
     sample: SampleKey
+    """The sample's key."""
     deadline: date
+    """The day by which everything that holds the sample is purged or rewritten."""
     actor: Actor
+    """Who records the withdrawal."""
 
     @property
     def subject(self) -> str:
@@ -71,9 +82,12 @@ class SampleWithdrawn(Event):
     """One service has done what a withdrawal asks of it."""
 
     TYPE: ClassVar[str] = "sample.withdrawn"
+    ONCE_PER: ClassVar[str] = "sample and service"
 
     sample: SampleKey
+    """The sample's key."""
     service: Name
+    """The service that has done its part."""
 
     @property
     def subject(self) -> str:
@@ -93,9 +107,12 @@ class WorkCancelRequested(Command):
 
     TYPE: ClassVar[str] = "work.cancel.requested"
 
-    target: Annotated[str, Field(min_length=1, max_length=120)]
+    target: Annotated[Text, Field(max_length=120)]
+    """A run id, a sample key or a freeze id."""
     actor: Actor
+    """Who asks."""
     reason: Text
+    """Why, in words."""
 
     @property
     def subject(self) -> str:
@@ -112,10 +129,15 @@ class QuarantineDecisionRequested(Command):
     TYPE: ClassVar[str] = "quarantine.decision.requested"
 
     service: Name
+    """The service whose quarantine it is."""
     item: Annotated[int, Field(ge=1)]
+    """The item's number in that quarantine."""
     decision: Literal["replay", "discard"]
+    """Try it again, or throw it away."""
     actor: Actor
+    """Who decides."""
     reason: Text
+    """Why, in words."""
 
     @property
     def subject(self) -> str:
