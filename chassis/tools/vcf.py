@@ -1,0 +1,142 @@
+"""VCF as text in BGZF: what several services do to whole files, without touching the bytes of a record.
+
+A parser would print floats and missing fields in its own way; here a record is the line that the caller wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from chassis.errors import ToolFailed, reject
+
+BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+"""The empty block that ends every BGZF file (SAM specification, 4.1.2): without it the file was cut."""
+
+OF_A_RUN = (b"##GATKCommandLine", b"##GVCFBlock", b"##bcftools_")
+"""Header lines that tell of one run (command lines with folders and dates, banding of the inputs), not of the
+content."""
+
+
+class Sink(Protocol):
+    def write(self, text: bytes) -> object: ...
+
+
+def is_whole(path: Path) -> bool:
+    """True when the file ends with BGZF's empty block."""
+    with path.open("rb") as stream:
+        if stream.seek(0, 2) < len(BGZF_EOF):
+            return False
+        stream.seek(-len(BGZF_EOF), 2)
+        return stream.read() == BGZF_EOF
+
+
+def index_of(path: Path) -> Path:
+    """Where the tabix index of a VCF stands: beside it, with `.tbi` behind the name."""
+    return path.with_name(path.name + ".tbi")
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Lines without their ends. Raises Rejected (VCF_HEADER) when the file is no BGZF, GZIP_CRC when a block is
+    damaged."""
+    import pysam
+
+    try:
+        with pysam.BGZFile(str(path), "r", None) as stream:
+            yield from stream
+    except OSError as error:
+        raise reject(
+            code="GZIP_CRC",
+            message=f"cannot be decompressed: {error}",
+            where=path.name,
+            rule="a VCF is BGZF-compressed and undamaged",
+            fix="write or copy the file again",
+        ) from error
+
+
+def header_of(path: Path) -> tuple[bytes, ...]:
+    """The header's lines, `#CHROM` last. Raises Rejected (VCF_HEADER) when the file does not begin with a VCF
+    header."""
+    header: list[bytes] = []
+    for line in lines(path):
+        if not line.startswith(b"#"):
+            break
+        header.append(line)
+    if not header or not header[0].startswith(b"##fileformat=VCF") or not header[-1].startswith(b"#CHROM\t"):
+        raise reject(
+            code="VCF_HEADER",
+            message="no VCF header from ##fileformat to #CHROM",
+            where=path.name,
+            rule="a VCF begins with ##fileformat=VCF and its header ends with #CHROM",
+            fix="write the file again with its header",
+        )
+    return tuple(header)
+
+
+def lasting(header: Iterable[bytes]) -> tuple[bytes, ...]:
+    """The header without the lines that differ from run to run, so that equal content is equal bytes."""
+    return tuple(line for line in header if not line.startswith(OF_A_RUN))
+
+
+def samples_of(header: Sequence[bytes]) -> tuple[str, ...]:
+    """Sample names of the `#CHROM` line, in column order; empty for a sites-only VCF."""
+    return tuple(name.decode() for name in header[-1].split(b"\t")[9:])
+
+
+def contigs_of(header: Iterable[bytes]) -> tuple[tuple[str, int], ...]:
+    """(name, length in bases) of each `##contig` line that gives a length, in order."""
+    found: list[tuple[str, int]] = []
+    for line in header:
+        if line.startswith(b"##contig=<"):
+            fields = dict(part.split("=", 1) for part in line[10:].rstrip(b">").decode().split(",") if "=" in part)
+            if "ID" in fields and fields.get("length", "").isdigit():
+                found.append((fields["ID"], int(fields["length"])))
+    return tuple(found)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Sink]:
+    """A BGZF file to write lines (with their ends) to. It has its end block when the context was left without
+    error."""
+    import pysam
+
+    sink = pysam.BGZFile(str(path), "w", None)
+    try:
+        yield sink
+    finally:
+        sink.close()
+
+
+def index(path: Path) -> Path:
+    """Write the tabix index beside `path` and return where. Raises ToolFailed when htslib refuses (records out of
+    order)."""
+    import pysam
+
+    try:
+        pysam.tabix_index(str(path), preset="vcf", force=True)
+    except OSError as error:
+        raise ToolFailed(tool="tabix", status="failed", said=str(error)) from error
+    return index_of(path)
+
+
+def restamp(path: Path, *, extra: Sequence[str] = (), out: Path) -> Path:
+    """Copy a VCF with a lasting header plus `extra` lines (each `##key=value`), and index it. Blocks of records are
+    copied as they are, not compressed again. Returns the index. Raises ToolFailed when the copy is cut short."""
+    import pysam.bcftools
+    from pysam.utils import SamtoolsError
+
+    header = lasting(header_of(path))
+    stamped = (*header[:-1], *(line.encode() for line in extra), header[-1])
+    text = out.with_name(out.name + ".header")
+    text.write_bytes(b"\n".join(stamped) + b"\n")
+    try:
+        pysam.bcftools.reheader("-h", str(text), "-o", str(out), str(path), catch_stdout=False)
+    except SamtoolsError as error:
+        raise ToolFailed(tool="bcftools reheader", status="failed", said=str(error)) from error
+    finally:
+        text.unlink()
+    if not is_whole(out):
+        raise ToolFailed(tool="bcftools reheader", status="incomplete", said=f"{out.name} has no end block")
+    return index(out)
