@@ -63,7 +63,7 @@ async def arrived(tx: Tx, name: str) -> int:
 
 
 async def _meet(tx: Tx, name: str) -> Any:
-    """The fan's row, made if need be and locked at once: a weaker lock first and a stronger one later would deadlock."""
+    """The fan's row, made if need be and locked at once: a weaker lock first would deadlock."""
     await tx.conn.execute(MEET, name)
     row = await tx.conn.fetchrow(LOCK, name)
     assert row is not None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ NOW = "select ledger_now()"
 IDLE_IN_TRANSACTION_MS = 30_000
 """One forgotten open snapshot slows every claim to a crawl; the server ends such a session."""
 STATEMENT_MS = 60_000
+GOODBYE_SECONDS = 5.0
+_CONNECTION_TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +51,36 @@ class Ledger:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
-        async with self._pool.acquire() as conn, conn.transaction():
-            yield Tx(conn=conn, service=self.service)
+        async with self.connection() as conn:
+            transaction = conn.transaction()
+            await transaction.start()
+            try:
+                yield Tx(conn=conn, service=self.service)
+            except (asyncio.CancelledError, GeneratorExit):
+                raise
+            except BaseException:
+                with suppress(*_CONNECTION_TROUBLE):
+                    await transaction.rollback()
+                raise
+            await transaction.commit()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection in autocommit: each statement is a transaction of its own."""
-        async with self._pool.acquire() as conn:
+        """A connection in autocommit: each statement is a transaction of its own.
+
+        Cancelling drops the connection instead of tidying it, so that a database that has gone silent cannot hold up
+        whoever must act before a deadline. The server rolls back what was open.
+        """
+        conn = await self._pool.acquire()
+        try:
             yield conn
+        except (asyncio.CancelledError, GeneratorExit):
+            conn.terminate()
+            raise
+        finally:
+            # A connection that cannot be made ready again is the pool's to replace, not the caller's failure.
+            with suppress(*_CONNECTION_TROUBLE):
+                await self._pool.release(conn, timeout=GOODBYE_SECONDS)
 
     async def now(self) -> datetime:
         async with self.connection() as conn:
@@ -69,7 +94,9 @@ class Ledger:
 
 
 async def connect(dsn: str, service: str) -> asyncpg.Connection[asyncpg.Record]:
-    conn: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn, server_settings=_server_settings(service))
+    conn: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+        dsn, command_timeout=STATEMENT_MS / 1000, server_settings=_server_settings(service)
+    )
     await _prepare(conn)
     return conn
 
@@ -90,7 +117,7 @@ async def open_ledger(*, dsn: str, service: str, pool_size: int = 4) -> AsyncIte
     finally:
         # A cancelled statement can leave a connection that never answers: bound the goodbye.
         try:
-            async with _deadline(5):
+            async with asyncio.timeout(GOODBYE_SECONDS):
                 await pool.close()
         except TimeoutError:
             pool.terminate()
@@ -116,9 +143,3 @@ def _server_settings(service: str) -> dict[str, str]:
 async def _prepare(conn: Any) -> None:
     for name in ("json", "jsonb"):
         await conn.set_type_codec(name, encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
-
-
-def _deadline(seconds: float) -> Any:
-    import asyncio
-
-    return asyncio.timeout(seconds)

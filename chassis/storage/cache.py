@@ -1,4 +1,4 @@
-"""Objects that many tasks of one host read, fetched once: verified, content-addressed, least recently used goes first."""
+"""Objects that many tasks of one host read, fetched once: verified, by content, least recently used goes first."""
 
 from __future__ import annotations
 

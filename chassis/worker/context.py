@@ -11,6 +11,7 @@ from chassis.faultpoints import point
 from chassis.ledger.tasks import Lease
 from chassis.settings import Settings
 from chassis.storage import keys
+from chassis.storage.cache import ObjectCache
 from chassis.storage.store import Archived, Store
 from contracts.values import Artifact, ArtifactKind
 
@@ -58,13 +59,13 @@ class TaskContext:
         return prefix.key(name)
 
     async def upload(
-        self, path: Path, *, kind: ArtifactKind, name: str | None = None, stage: str = "working", retain: str = "policy"
+        self, path: Path, *, kind: ArtifactKind, name: str | None = None, retain: str = "policy"
     ) -> Artifact:
         """Store an output of this attempt, verified, and name it as an artifact."""
         stored = await self.store.put_file(
             self.key(name or path.name),
             path,
-            tags={"kind": kind.value, "stage": stage, "subject": tag_value(self.lease.subject), "retain": retain},
+            tags={"kind": kind.value, "stage": self.service, "subject": tag_value(self.lease.subject), "retain": retain},
         )
         point("after-upload")
         return Artifact(kind=kind, id=stored.sha256, uri=stored.uri, size=stored.size, version=stored.version)
@@ -80,6 +81,18 @@ class TaskContext:
         except Archived:
             raise Parked(artifact) from None
         return path
+
+    async def fetch_shared(self, artifact: Artifact, name: str) -> Path:
+        """As `fetch`, through this host's cache: for objects that many tasks read."""
+        cache = ObjectCache(root=self.settings.state_dir / "cache" / "objects", limit_bytes=SHARED_LIMIT)
+        try:
+            return await cache.link(self.store, artifact, self.scratch / name)
+        except Archived:
+            raise Parked(artifact) from None
+
+
+SHARED_LIMIT = 50 * 1024**3
+"""Bytes of shared objects kept per host."""
 
 
 def tag_value(subject: str) -> str:
