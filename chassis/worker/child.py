@@ -14,19 +14,22 @@ import traceback
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
 from chassis.errors import LeaseLost, Preempted, Rejected, ToolFailed
+from chassis.ledger import queue
 from chassis.outcomes import Failed, Outcome, Retry
+from chassis.reference.cache import ReferenceCache
 from chassis.service import Service, build, locate
 from chassis.settings import Settings
 from chassis.storage import open_store
-from chassis.storage.store import Store
+from chassis.storage.store import Store, StoreUnavailable
 from chassis.telemetry.context import attached
 from chassis.telemetry.setup import telemetry
-from chassis.worker.context import Parked, TaskContext, restore_of
+from chassis.worker.context import Parked, TaskContext, Waiting, restore_of
 from chassis.worker.wire import lease_in, line, outcome_out, settings_in
 from contracts.events import ArtifactRestoreRequested
 from contracts.values import Actor, ActorKind
@@ -70,6 +73,30 @@ class Conversation:
                 raise LeaseLost("the worker no longer holds this task")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What stays the same from one task to the next."""
+
+    service: Service
+    settings: Settings
+    store: Store
+    references: ReferenceCache
+    conversation: Conversation
+    memory_mb: int
+
+    def context(self, order: Mapping[str, Any]) -> TaskContext:
+        return TaskContext(
+            service=self.service.name,
+            settings=self.settings,
+            lease=lease_in(order["task"]),
+            store=self.store,
+            references=self.references,
+            scratch=Path(order["scratch"]),
+            log=Path(order["log"]),
+            record=self.conversation.record,
+        )
+
+
 async def run(builder: str, memory_mb: int, conversation: Conversation) -> None:
     first = await conversation.hear()
     if first is None:
@@ -78,36 +105,39 @@ async def run(builder: str, memory_mb: int, conversation: Conversation) -> None:
     service = build(builder, settings)
     with telemetry(service=service.name, process="child", state_dir=settings.state_dir, settings=settings.telemetry):
         async with open_store(settings.store) as store:
-            conversation.say({"say": "ready"})
-            while (order := await conversation.hear()) is not None:
-                await _attempt(order, service, settings, store, conversation, memory_mb)
+            with _references(settings) as references:
+                bench = Bench(
+                    service=service,
+                    settings=settings,
+                    store=store,
+                    references=references,
+                    conversation=conversation,
+                    memory_mb=memory_mb,
+                )
+                conversation.say({"say": "ready"})
+                while (order := await conversation.hear()) is not None:
+                    await _attempt(bench, order)
 
 
-async def _attempt(
-    order: dict[str, Any],
-    service: Service,
-    settings: Settings,
-    store: Store,
-    conversation: Conversation,
-    memory_mb: int,
-) -> None:
-    lease = lease_in(order["task"])
-    context = TaskContext(
-        service=service.name,
-        settings=settings,
-        lease=lease,
-        store=store,
-        scratch=Path(order["scratch"]),
-        log=Path(order["log"]),
-        record=conversation.record,
-    )
+def _references(settings: Settings) -> ReferenceCache:
+    root = settings.worker.reference_cache or settings.state_dir / "cache" / "references"
+    return ReferenceCache(root=root, limit_bytes=int(settings.worker.reference_cache_gb * 1e9))
+
+
+async def _attempt(bench: Bench, order: dict[str, Any]) -> None:
+    context = bench.context(order)
+    conversation = bench.conversation
     with attached(order["traceparent"]), _tools_write_to(context.log):
         try:
-            outcome: Outcome = await locate(service.kind(lease.kind).work)(context)
+            outcome: Outcome = await locate(bench.service.kind(context.lease.kind).work)(context)
         except Rejected as rejected:
             outcome = Failed(rejection=rejected.rejection)
         except Parked as parked:
-            outcome = _waiting(parked, service.name)
+            outcome = _waiting(parked, bench.service.name)
+        except Waiting as waiting:
+            outcome = Retry(reason=waiting.reason, after=waiting.after, waits_for="a person")
+        except StoreUnavailable as unavailable:
+            outcome = Retry(reason=str(unavailable)[:SAID_LIMIT], after=queue.backoff(context.lease.attempts, base=2.0))
         except Preempted:
             conversation.say({"say": "stopped"})
             return
@@ -118,7 +148,9 @@ async def _attempt(
             conversation.say({"say": "crash", "reason": str(failed)[:SAID_LIMIT], "more_memory": failed.out_of_memory})
             return
         except MemoryError:
-            conversation.say({"say": "crash", "reason": f"out of memory with {memory_mb} MB", "more_memory": True})
+            conversation.say(
+                {"say": "crash", "reason": f"out of memory with {bench.memory_mb} MB", "more_memory": True}
+            )
             return
         except Exception as error:
             traceback.print_exc()

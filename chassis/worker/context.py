@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from chassis.errors import Rejected
 from chassis.faultpoints import point
 from chassis.ledger.tasks import Lease
+from chassis.reference.cache import ReferenceCache
+from chassis.reference.local import LocalReference
 from chassis.settings import Settings
 from chassis.storage import keys
 from chassis.storage.cache import ObjectCache
 from chassis.storage.store import Archived, Store
-from contracts.values import Artifact, ArtifactKind
+from contracts.values import Artifact, ArtifactKind, ReferenceId
 
 
 class Parked(Exception):
@@ -24,12 +28,25 @@ class Parked(Exception):
         self.artifact = artifact
 
 
+class Waiting(Exception):
+    """Something that a person must do first: look again after a while, without a lease and at no budget's cost."""
+
+    def __init__(self, *, reason: str, after: timedelta) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.after = after
+
+
+REFERENCE_LOOK = timedelta(seconds=15)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskContext:
     service: str
     settings: Settings
     lease: Lease
     store: Store
+    references: ReferenceCache
     scratch: Path
     log: Path
     """Where the tools of this attempt write what they say; kept with the attempt."""
@@ -65,7 +82,12 @@ class TaskContext:
         stored = await self.store.put_file(
             self.key(name or path.name),
             path,
-            tags={"kind": kind.value, "stage": self.service, "subject": tag_value(self.lease.subject), "retain": retain},
+            tags={
+                "kind": kind.value,
+                "stage": self.service,
+                "subject": tag_value(self.lease.subject),
+                "retain": retain,
+            },
         )
         point("after-upload")
         return Artifact(kind=kind, id=stored.sha256, uri=stored.uri, size=stored.size, version=stored.version)
@@ -81,6 +103,17 @@ class TaskContext:
         except Archived:
             raise Parked(artifact) from None
         return path
+
+    async def reference(self, wanted: ReferenceId | str) -> LocalReference:
+        """The reference on this host's disk. A name that nobody registered yet is waited for, without a lease."""
+        try:
+            return await self.references.local(self.store, wanted)
+        except Rejected as rejected:
+            if isinstance(wanted, str) and rejected.rejection.code == "REFERENCE_UNKNOWN":
+                raise Waiting(
+                    reason=f"the reference {wanted} is not registered: cohortstream reference add", after=REFERENCE_LOOK
+                ) from None
+            raise
 
     async def fetch_shared(self, artifact: Artifact, name: str) -> Path:
         """As `fetch`, through this host's cache: for objects that many tasks read."""

@@ -119,19 +119,16 @@ class CpuEngine:
         self._gatk.run(
             "MarkDuplicates",
             [
-                *(f"--INPUT={path}" for path in sources),
-                f"--OUTPUT={marked}",
-                f"--METRICS_FILE={scratch / 'duplicates.txt'}",
-                f"--REFERENCE_SEQUENCE={reference.fasta}",
-                "--ASSUME_SORT_ORDER=coordinate",
-                f"--OPTICAL_DUPLICATE_PIXEL_DISTANCE={optical_distance}",
+                *(word for path in sources for word in ("--INPUT", str(path))),
+                *("--OUTPUT", str(marked), "--METRICS_FILE", str(scratch / "duplicates.txt")),
+                *("--REFERENCE_SEQUENCE", str(reference.fasta), "--ASSUME_SORT_ORDER", "coordinate"),
+                *("--OPTICAL_DUPLICATE_PIXEL_DISTANCE", f"{optical_distance}"),
                 # bwa places reads over a contig's end now and then, which the strict check takes for an error
-                "--VALIDATION_STRINGENCY=SILENT",
-                "--COMPRESSION_LEVEL=0",
-                "--ADD_PG_TAG_TO_READS=false",
+                *("--VALIDATION_STRINGENCY", "SILENT", "--COMPRESSION_LEVEL", "0", "--ADD_PG_TAG_TO_READS", "false"),
                 # the header tells what was done, not in which folder
-                f"--PROGRAM_GROUP_VERSION={self._gatk.version}",
-                f"--PROGRAM_GROUP_COMMAND_LINE=MarkDuplicates OPTICAL_DUPLICATE_PIXEL_DISTANCE={optical_distance}",
+                *("--PROGRAM_GROUP_VERSION", self._gatk.version),
+                "--PROGRAM_GROUP_COMMAND_LINE",
+                f"MarkDuplicates OPTICAL_DUPLICATE_PIXEL_DISTANCE={optical_distance}",
             ],
             log=scratch / "MarkDuplicates.log",
         )

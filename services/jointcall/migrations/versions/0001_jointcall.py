@@ -108,7 +108,8 @@ STATEMENTS = (
     """,
     """
     create view status_interval as
-        select freeze_id as "freeze", index, interval, predicted_work, state, variants, seconds, attempts from freeze_interval
+        select freeze_id as "freeze", index, interval, predicted_work, state, variants, seconds, attempts
+        from freeze_interval
     """,
     """
     create view status_subject as
