@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from chassis.settings import Settings
     from deploy.embedded.stack import Endpoints
 
 NAME = "runtime.toml"
-SECRET_BYTES = 32
 
 
 def resolved(settings: Settings) -> Settings:
@@ -21,7 +20,7 @@ def resolved(settings: Settings) -> Settings:
     state = settings.state_dir.expanduser().absolute()
     store, site = settings.store, settings.site
     if "base" not in store.model_fields_set:
-        store = store.model_copy(update={"base": f"file://{state}/store"})
+        store = store.model_copy(update={"base": f"file://{quote(str(state))}/store"})
     if site.secret_file is None:
         site = site.model_copy(update={"secret_file": state / "site-secret"})
     roots = tuple(root.expanduser().absolute() for root in settings.ingest.roots)
@@ -80,13 +79,13 @@ def write_runtime(settings: Settings) -> Path:
 
 def make_secret(path: Path) -> bool:
     """Write a fresh site secret, for our own eyes, where there is none. True when it was made now."""
+    from services.ingest import identity
+
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        identity.make_secret(path)
     except FileExistsError:
         return False
-    with os.fdopen(descriptor, "w", encoding="ascii") as out:
-        out.write(secrets.token_hex(SECRET_BYTES) + "\n")
     return True
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from chassis.errors import reject
 from console.runtime import make_secret, names_servers, resolved, with_endpoints, write_runtime
@@ -134,6 +135,6 @@ async def _topics(settings: Settings, *, laptop: bool) -> Applied:
 
 def _folders(settings: Settings) -> None:
     if settings.store.base.startswith("file://"):
-        Path(settings.store.base.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+        Path(unquote(settings.store.base.removeprefix("file://"))).mkdir(parents=True, exist_ok=True)
     for root in settings.ingest.roots:
         root.mkdir(parents=True, exist_ok=True)

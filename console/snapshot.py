@@ -1,0 +1,59 @@
+"""What goes on at a site, at one moment: read from every service's views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from console import views as v
+from console.labels import Labels
+from console.standing import Pool, Standing, pools, standings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbox:
+    """Events of a service that Kafka has not got yet."""
+
+    service: str
+    backlog: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    lines: tuple[Standing, ...]
+    pools: tuple[Pool, ...]
+    outboxes: tuple[Outbox, ...]
+    held: Mapping[str, int]
+    """Quarantined events by service, where there are any."""
+    labels: Labels
+    notes: tuple[str, ...]
+
+
+async def take(views: v.Views, *, subjects: int = 2000) -> Snapshot:
+    """Read it all; `subjects` bounds the lines that each service is asked for, the latest first."""
+    rows = await views.everywhere(v.SUBJECTS, subjects)
+    backlog = await views.everywhere(v.BACKLOG)
+    outboxes = await views.everywhere(v.OUTBOX)
+    held = await views.everywhere(v.HELD)
+    return Snapshot(
+        lines=standings(rows),
+        pools=pools(backlog),
+        outboxes=tuple(
+            Outbox(service=service, backlog=row["backlog"], oldest=row["oldest"])
+            for service, of_service in outboxes.items()
+            for row in of_service
+        ),
+        held={service: row["held"] for service, of_service in held.items() for row in of_service if row["held"]},
+        labels=Labels(await views.rows("ingest", v.LABELS)),
+        notes=tuple(views.notes),
+    )
+
+
+def line_json(line: Standing, labels: Labels) -> dict[str, Any]:
+    """A line as `--json` prints it, with the label of a sample."""
+    found = labels.get(line.subject)
+    named = {"label": found.label, "project": found.project} if found is not None else {}
+    return line.as_dict() | named

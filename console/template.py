@@ -1,0 +1,122 @@
+"""The commented configuration that `cohortstream init` writes. Every setting stands in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+TEMPLATE = """\
+# Configuration of a cohortstream site. Lines that start with # show the default.
+# Every setting can be overridden by a variable: [kafka] bootstrap is COHORTSTREAM_KAFKA__BOOTSTRAP.
+# A key that is not known is refused, with the nearest one that is.
+
+# Where the site keeps its state: servers, logs, spans, scratch folders, and the store unless you name one.
+state_dir = {state}
+
+[ingest]
+# Folders that sequencer run folders appear in: copy a run folder into one of them.
+roots = [{runs}]
+# How often they are looked through, in seconds.
+# scan_seconds = 10.0
+# A FASTQ that has not grown for so many seconds has stopped growing.
+# settle_seconds = 30.0
+# Which marker says that conversion to FASTQ has ended (services/ingest/profiles.toml lists the profiles).
+# profile = "bcl-convert"
+# A file in the run folder that a technician writes to let a run through; unset: there is no such step.
+# qc_flag = "qc-passed.txt"
+
+[align]
+# The reference that new samples are aligned to: a name given to `cohortstream reference add`.
+{reference}
+# engine = "cpu"
+# The rule set that gives a sample its QC verdict.
+# qc_rules = "default"
+# Variants of a sample are called in chunks of so many bases.
+# call_interval_bp = 10_000_000
+
+[jointcall]
+# A freeze is genotyped in intervals of about so many bases (cut by predicted work, not by length alone)...
+# interval_bp = 1_000_000
+# ... and each interval in chunks of so many bases: what a vanished machine costs at most.
+# chunk_bp = 250_000
+
+[vqsr]
+# Below any of these a model is not trained: GATK's hard filters are used, and every panel says so.
+# minimum_samples = 30
+# minimum_training_snps = 5000
+# minimum_training_indels = 2000
+
+[annotate]
+# engine = "csq"
+
+[archive]
+# Tiering policies as TOML; unset: the built-in ones.
+# policies = "/etc/cohortstream/policies.toml"
+# sweep_seconds = 60.0
+# Seconds between announcing that an object goes and acting; never below two leases.
+# grace_seconds = 86400.0
+
+[site]
+# The secret that sample keys are made with. Made once, kept for ever, backed up: without it a sample that comes
+# again is not recognised.
+secret_file = {secret}
+# false: laboratory ids point at people, so the sample's key stands inside artifacts in their place.
+# ids_are_pseudonymous = true
+
+[store]
+# Where artifacts lie: a folder, or a bucket ("s3://bucket/prefix"). Unset: `store` in the state folder.
+# base = "file:///var/lib/cohortstream/store"
+# For S3: the URL of a compatible store (unset: AWS), the region, and keys (unset: the usual AWS sources).
+# endpoint = "https://s3.example.org"
+# region = "us-east-1"
+# access_key = "..."
+# secret_key = "..."
+
+[worker]
+# A worker that is silent for so many seconds loses its task to another one.
+# lease_seconds = 60.0
+# How long a worker that is told to stop may finish the chunk in hand.
+# drain_seconds = 90.0
+# Memory of one slot; tasks that need more are left to larger workers. `up` runs no more slots than memory allows.
+# memory_mb = 4096
+# threads = 1
+# poll_seconds = 1.0
+# Unset: both in the state folder.
+# scratch = "/scratch/cohortstream"
+# reference_cache = "/scratch/cohortstream-references"
+# reference_cache_gb = 50.0
+# A worker's child process is started afresh after so many tasks.
+# tasks_per_child = 200
+
+# Servers. `cohortstream up` brings its own Kafka and Postgres; name yours here (both) to use them instead.
+[kafka]
+# bootstrap = "127.0.0.1:9092"
+# sasl_username = "cohortstream"
+# sasl_password_file = "/etc/cohortstream/kafka-password"
+# tls_ca_file = "/etc/cohortstream/kafka-ca.pem"
+# replication = 1
+
+[ledger]
+# A direct connection, never through a pooler in transaction mode.
+# dsn = "postgresql://user:password@host:5432/cohortstream"
+# pool_size = 4
+
+[telemetry]
+# Traces and metrics go to this OTLP/HTTP endpoint too; spans always lie in the state folder for `cohortstream trace`.
+# otlp_endpoint = "http://127.0.0.1:4318"
+# log_level = "INFO"
+"""
+
+
+def rendered(folder: Path, *, reference: str | None) -> str:
+    """The configuration of a site in `folder` (absolute)."""
+    return TEMPLATE.format(
+        state=_quoted(folder / "state"),
+        runs=_quoted(folder / "runs"),
+        secret=_quoted(folder / "site-secret"),
+        reference=f"reference = {json.dumps(reference)}" if reference else '# reference = "GRCh38"',
+    )
+
+
+def _quoted(path: Path) -> str:
+    return json.dumps(str(path), ensure_ascii=False)
