@@ -43,7 +43,7 @@ def code_and_words(error: Exception) -> tuple[Exit, str]:
 
     match error:
         case Rejected():
-            return Exit.refused, str(error.rejection)
+            return Exit.refused, str(error.rejection).replace("?.", "?")
         case Unreachable():
             return Exit.unreachable, str(error)
         case StoreUnavailable():

@@ -39,7 +39,8 @@ def console() -> Console:
 
 
 def say(sentence: str) -> None:
-    console().print(sentence, markup=False)
+    """A line as it is: a path in it can be copied whole."""
+    console().print(sentence, markup=False, soft_wrap=True)
 
 
 def note(sentence: str) -> None:
@@ -60,7 +61,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
     from rich.text import Text
 
     made = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        show_header=any(columns),
     )
     for name in columns:
         made.add_column(name.lstrip("#"), justify="right" if name.startswith("#") else "left", overflow="fold")

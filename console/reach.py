@@ -50,6 +50,7 @@ def ledger_reached(settings: Settings) -> Iterator[None]:
         asyncpg.InvalidCatalogNameError,
         asyncpg.CannotConnectNowError,
         asyncpg.TooManyConnectionsError,
+        asyncpg.InterfaceError,
     ) as error:
         said = str(error) or type(error).__name__
         raise Unreachable(what="The ledger (Postgres)", where=ledger_address(settings), said=said, fix=START) from error

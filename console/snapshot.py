@@ -9,7 +9,7 @@ from typing import Any
 
 from console import views as v
 from console.labels import Labels
-from console.standing import Pool, Standing, pools, standings
+from console.standing import MOVERS, Pool, Standing, pools, standings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,9 @@ class Snapshot:
 
 async def take(views: v.Views, *, subjects: int = 2000) -> Snapshot:
     """Read it all; `subjects` bounds the lines that each service is asked for, the latest first."""
-    rows = await views.everywhere(v.SUBJECTS, subjects)
+    views.notes.clear()
+    rows = await views.everywhere(v.SUBJECTS, subjects, services=MOVERS)
+    rows["archive"] = await views.rows("archive", v.ARCHIVE_SUBJECTS, subjects)
     backlog = await views.everywhere(v.BACKLOG)
     outboxes = await views.everywhere(v.OUTBOX)
     held = await views.everywhere(v.HELD)

@@ -9,8 +9,10 @@ from typing import Any
 
 from console.supervisor import SERVICES
 
-KINDS = ("run", "sample", "freeze")
-ENDED = ("released", "failed", "rejected", "cancelled", "withdrawn")
+KINDS = ("run", "sample", "freeze", "artifact")
+MOVERS = SERVICES[:-1]
+"""The services that move runs, samples and freezes on. The archive watches: its word on them counts when it needs a
+person, or when it is the only one."""
 RUNNING, QUEUED = "leased", ("ready", "waiting")
 
 
@@ -27,9 +29,9 @@ class Standing:
     waits_for: str | None
 
     @property
-    def ended(self) -> bool:
-        """Nothing more will happen to it by itself."""
-        return self.state.split()[0].rstrip(";,:") in ENDED if self.state else False
+    def rests(self) -> bool:
+        """It waits for nothing: it is done, or it is where people left it."""
+        return self.waits_for is None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -51,10 +53,11 @@ def standings(rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[Standing
                 service=service,
                 state=row["state"],
                 since=row["since"],
-                waits_for=row["waits_for"],
+                waits_for=row["waits_for"] or None,
             )
             there = latest.get((one.kind, one.subject))
-            if there is None or one.since >= there.since:
+            watched = service == "archive" and not (one.waits_for or "").startswith("a person")
+            if there is None or (one.since >= there.since and not watched):
                 latest[one.kind, one.subject] = one
     return tuple(sorted(latest.values(), key=lambda s: (_kind_place(s.kind), -s.since.timestamp(), s.subject)))
 
@@ -104,12 +107,12 @@ def pools(rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[Pool, ...]:
     )
 
 
-def current(lines: Sequence[Standing], *, ended: int) -> tuple[Standing, ...]:
-    """All lines that may still move, and the latest `ended` of those that will not, for each kind."""
-    left = dict.fromkeys({line.kind for line in lines}, ended)
+def current(lines: Sequence[Standing], *, resting: int) -> tuple[Standing, ...]:
+    """All lines that wait for something, and the latest `resting` of those that rest, for each kind."""
+    left = dict.fromkeys({line.kind for line in lines}, resting)
     kept = []
     for line in lines:
-        if line.ended:
+        if line.rests:
             left[line.kind] -= 1
             if left[line.kind] < 0:
                 continue

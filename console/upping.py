@@ -75,16 +75,22 @@ async def _watch(site: RunningSite, screen: Console) -> None:
     shown = _Live(screen) if screen.is_terminal else _Plain(screen)
     with shown:
         while not leave.is_set():
-            if ended := site.ended():
-                where = site.settings.state_dir / "logs"
-                raise WorkFailed(f"{', '.join(ended)} ended by itself; its log is in {where}. Start `up` again.")
             with contextlib.suppress(Unreachable):  # Postgres that has gone shows in `ended` at the next look
                 async with open_views(site.settings) as views:
-                    shown.show(await take(views, subjects=200), site.services.health())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(leave.wait(), LOOK_S)
+                    while not leave.is_set():
+                        shown.show(await take(views, subjects=200), site.services.health())
+                        await _rest(site, leave)
+            await _rest(site, leave)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.remove_signal_handler(number)
+
+
+async def _rest(site: RunningSite, leave: asyncio.Event) -> None:
+    if ended := site.ended():
+        where = site.settings.state_dir / "logs"
+        raise WorkFailed(f"{', '.join(ended)} ended by itself; its log is in {where}. Start `up` again.")
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(leave.wait(), LOOK_S)
 
 
 @contextlib.contextmanager

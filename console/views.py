@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 SUBJECTS = "select * from status_subject order by since desc limit $1"
+ARCHIVE_SUBJECTS = """
+select * from status_subject where kind <> 'artifact' or waits_for is not null order by since desc limit $1
+"""
+"""Artifacts are many and most rest: only those that wait for something."""
 SUBJECT = "select * from status_subject where subject = $1 order by since desc"
 MEMBERS = "select * from status_subject where belongs_to = $1 order by since desc limit $2"
 BACKLOG = "select * from status_backlog"

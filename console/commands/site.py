@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; made when absent.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; made when absent.")] = Path(),
     reference: Annotated[
         str | None, typer.Option("--reference", metavar="NAME", help="Name of the reference to align to.")
     ] = None,

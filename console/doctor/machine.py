@@ -63,11 +63,8 @@ def native_libraries() -> Check:
     absent = [name for name in ("libgomp.so.1", "libz.so.1") if not _loads(name)]
     if not absent or sys.platform != "linux":
         return well("native libraries", "libgomp and zlib are there")
-    return note(
-        "native libraries",
-        f"{', '.join(absent)} not found: GATK runs slower",
-        "install the packages libgomp1 and zlib1g",
-    )
+    said = f"{', '.join(absent)} not found: GATK runs slower"
+    return note("native libraries", said, "install the packages libgomp1 and zlib1g")
 
 
 def space(settings: Settings) -> Check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from chassis.errors import Rejected
 from console.doctor.check import Check, bad, note, well
@@ -126,7 +127,7 @@ async def references(settings: Settings) -> Check:
     from chassis.storage.open import open_store
 
     base = settings.store.base
-    if base.startswith("file://") and not Path(base.removeprefix("file://")).exists():
+    if base.startswith("file://") and not Path(unquote(base.removeprefix("file://"))).exists():
         return note("reference", "none is registered", "`cohortstream reference add NAME genome.fa`")
     async with open_store(settings.store) as opened:
         names = sorted(bundle.id.name for bundle in await list_references(opened))
