@@ -1,0 +1,133 @@
+"""An HTTP proxy on loopback that does to S3 requests what networks and busy stores do."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import Enum, auto
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+
+class Fault(Enum):
+    busy = auto()
+    """Answer 503, do nothing."""
+    internal = auto()
+    """Answer 500, do nothing."""
+    denied = auto()
+    """Answer 403 AccessDenied."""
+    lost = auto()
+    """Do it, then close the connection without an answer."""
+    silent = auto()
+    """Accept the request and never answer."""
+    cut = auto()
+    """Promise the whole body, send half of it, close the connection."""
+    flipped = auto()
+    """Store other bytes than were sent."""
+
+
+Rule = Callable[[web.Request], "Fault | None"]
+_ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>no</Message></Error>"
+
+
+class Shim:
+    """`rule` is asked for each request; `seen` holds (method, query names, Range, status or fault) of each."""
+
+    def __init__(self, *, target: str) -> None:
+        self._target = target
+        self.url = ""
+        self.rule: Rule = lambda request: None
+        self.seen: list[tuple[str, frozenset[str], str | None]] = []
+        self._over = asyncio.Event()
+
+    def first(self, times: int, fault: Fault, *, method: str, query: str | None = None) -> None:
+        """The first `times` requests of that method (with `query` among its parameters) meet the fault."""
+        left = times
+
+        def rule(request: web.Request) -> Fault | None:
+            nonlocal left
+            if left and request.method == method and (query is None or query in request.query):
+                left -= 1
+                return fault
+            return None
+
+        self.rule = rule
+
+    def count(self, method: str, query: str | None = None) -> int:
+        return sum(1 for seen in self.seen if seen[0] == method and (query is None or query in seen[1]))
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.seen.append((request.method, frozenset(request.query), request.headers.get("Range")))
+        fault = self.rule(request)
+        match fault:
+            case Fault.busy:
+                return web.Response(status=503, text=_ERROR.format("SlowDown"))
+            case Fault.internal:
+                return web.Response(status=500, text=_ERROR.format("InternalError"))
+            case Fault.denied:
+                return web.Response(status=403, text=_ERROR.format("AccessDenied"))
+            case Fault.silent:
+                await self._over.wait()
+                return web.Response(status=500)
+            case Fault.flipped:
+                body = bytes([body[0] ^ 1]) + body[1:]
+        status, headers, content = await self._forward(request, body)
+        if fault is Fault.lost:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response(status=500)
+        if fault is Fault.cut:
+            answer = web.StreamResponse(status=status, headers=headers)
+            answer.content_length = len(content)
+            await answer.prepare(request)
+            await answer.write(content[: len(content) // 2])
+            assert request.transport is not None
+            # what was written is flushed, then the connection ends
+            request.transport.close()
+            return answer
+        if request.method == "HEAD":
+            answer = web.StreamResponse(status=status, headers=headers)
+            await answer.prepare(request)
+            return answer
+        headers.popall("Content-Length", None)
+        return web.Response(status=status, headers=headers, body=content)
+
+    async def _forward(self, request: web.Request, body: bytes):  # type: ignore[no-untyped-def]
+        url = URL(self._target + request.raw_path, encoded=True)
+        sent = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length", "expect")}
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.request(request.method, url, headers=sent, data=io.BytesIO(body) if body else None) as answer,
+        ):
+            content = await answer.read()
+            headers = answer.headers.copy()
+            for name in ("Transfer-Encoding", "Connection", "Server", "Date"):
+                headers.popall(name, None)
+            return answer.status, headers, content
+
+    def end(self) -> None:
+        self._over.set()
+
+
+@asynccontextmanager
+async def shim_before(target: str) -> AsyncIterator[Shim]:
+    shim = Shim(target=target)
+    app = web.Application(client_max_size=64 << 20)
+    app.router.add_route("*", "/{tail:.*}", shim.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    assert site._server is not None
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    shim.url = f"http://127.0.0.1:{port}"
+    try:
+        yield shim
+    finally:
+        shim.end()
+        await runner.cleanup()
