@@ -98,7 +98,7 @@ STATEMENTS = (
         select f.freeze_id as "freeze", f.cohort, f.number, f.state, f.since, f.samples, f.intervals,
                (select count(*) from freeze_interval i
                 where i.freeze_id = f.freeze_id and i.state = 'genotyped') as genotyped,
-               f.engine, f.requested_by, f.error,
+               f.engine, f.requested_by, f.error, f.request_id,
                case f.state
                    when 'planning' then 'its manifest'
                    when 'genotyping' then 'its intervals'
