@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from console.demo.figures import Figures
     from console.demo.sources import Material
 
-LEASE_S = 15.0
 GRACE_S = 30.0
+"""For the services to end by themselves."""
 
 
 def register(app: typer.Typer) -> None:
@@ -72,6 +72,7 @@ def _material(folder: Path, *, data: str, people: int, seed: int, depth: float) 
 
 def _perform(console: Console, settings: Settings, material: Material, folder: Path, runs: Path) -> Figures:
     import asyncio
+    import contextlib
 
     from chassis.tools import jars
     from chassis.tools.gatk import PINS
@@ -81,12 +82,11 @@ def _perform(console: Console, settings: Settings, material: Material, folder: P
     from deploy.embedded.progress import drawn
 
     jars.fetch_with_bar(jars.load(PINS), None, console)
-    with drawn(console) as progress:
-        site = running_site(
-            settings, object_store=True, progress=progress, durable=False, restore_s=2.0, grace_s=GRACE_S
-        )
-        running = site.__enter__()
-    try:
+    with contextlib.ExitStack() as leaving:
+        with drawn(console) as progress:
+            running = leaving.enter_context(
+                running_site(settings, object_store=True, progress=progress, durable=False, grace_s=GRACE_S)
+            )
         console.print("[cyan]→[/] Kafka, Postgres, S3 and six services run, on loopback only", highlight=False)
 
         def ailing() -> str | None:
@@ -101,5 +101,3 @@ def _perform(console: Console, settings: Settings, material: Material, folder: P
                 settings=running.settings, material=material, folder=folder, runs=runs, watch=watch, ailing=ailing
             )
             return asyncio.run(journey.travel())
-    finally:
-        site.__exit__(None, None, None)

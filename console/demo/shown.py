@@ -142,8 +142,9 @@ def _farewell(console: Console, figures: Figures, *, kept: bool) -> None:
         console.print(f"  {what}: {where}", highlight=False, soft_wrap=True)
     console.print("\n[bold]Try next[/]", highlight=False)
     lake = f"{last.parquet}/variants/**/*.parquet"
+    query = f"from '{lake}' limit 9"
     for command in (
-        f'.venv/bin/python -c "import duckdb; duckdb.sql(\\"select * from \'{lake}\' limit 9\\").show()"',
+        f'.venv/bin/python -c "import duckdb; duckdb.sql(\\"{query}\\").show()"',
         "make demo DATA=1kg          # three real people of the 1000 Genomes Project",
         ".venv/bin/cohortstream init mysite   # your own run folders",
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -65,7 +66,7 @@ def simulated(folder: Path, *, people: int, seed: int, depth: float) -> Material
         truth=truth,
         arrivals=tuple(
             Arrival(
-                write=lambda root, run=run: write_run(root, run=run, reads=reads),
+                write=partial(write_run, run=run, reads=reads),
                 samples=tuple(one.sample for one in run.samples),
                 says=sentence,
             )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chassis.errors import reject
 
@@ -35,7 +35,7 @@ class Stage:
         from chassis.settings import Settings
 
         with resources.as_file(resources.files("services.archive") / "policies_demo.toml") as policies:
-            document = {
+            document: dict[str, Any] = {
                 "state_dir": self.state,
                 "worker": {"lease_seconds": LEASE_S, "poll_seconds": 0.5},
                 "ingest": {"roots": (self.runs,), "scan_seconds": 0.5, "settle_seconds": 1.0},
