@@ -134,7 +134,6 @@ class GatkFilters:
                 "--mode", variant_type.upper(),
                 "--truth-sensitivity-filter-level", str(TRUTH_SENSITIVITY[variant_type]),
                 "--output", str(out),
-                "--create-output-variant-index", "false",
                 *QUIETLY,
             ],
             log=scratch / "ApplyVQSR.log",
@@ -168,8 +167,8 @@ class GatkFilters:
         """Filter an interval as decided, each type in its own way, and say so in the header. Writes `out` and its
         `.tbi`.
 
-        `models` holds one for each decision whose method is vqsr. One GATK call a model, and one for all hard
-        filters.
+        `vcf_in` has its `.tbi` beside it; `models` holds one for each decision whose method is vqsr. One GATK call
+        a model, and one for all hard filters.
         """
         stage = vcf_in
         for one in decisions:
