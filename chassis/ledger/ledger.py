@@ -123,6 +123,11 @@ async def open_ledger(*, dsn: str, service: str, pool_size: int = 4) -> AsyncIte
             pool.terminate()
 
 
+def storable(text: str) -> str:
+    """The text without what Postgres cannot keep: NUL, and halves of surrogate pairs. Tools print anything."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
 def schema_of(service: str) -> str:
     """The schema's name; services have names of letters only, so it needs no quoting."""
     if not service.isidentifier() or not service.islower():
