@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chassis.errors import Rejection
-from chassis.ledger.ledger import Tx
+from chassis.ledger.ledger import Tx, storable
 
 HOLD = """
 insert into quarantine (topic, partition, "offset", key, headers, body, code, rejection, received_at)
@@ -36,7 +36,7 @@ class Delivery:
 
 async def hold(tx: Tx, delivery: Delivery, rejection: Rejection) -> int | None:
     """Keep a delivery with its reason. None when this very delivery is held already."""
-    headers = [[name, value.hex()] for name, value in delivery.headers]
+    headers = [[storable(name), value.hex()] for name, value in delivery.headers]
     held: int | None = await tx.conn.fetchval(
         HOLD,
         delivery.topic,
@@ -46,7 +46,7 @@ async def hold(tx: Tx, delivery: Delivery, rejection: Rejection) -> int | None:
         headers,
         delivery.body,
         rejection.code,
-        rejection.as_dict(),
+        {name: storable(text) for name, text in rejection.as_dict().items()},
     )
     return held
 
@@ -73,4 +73,5 @@ async def decide(tx: Tx, item: int, *, replayed: bool, actor: str, reason: str) 
 
 async def still_held(tx: Tx, item: int, rejection: Rejection) -> None:
     """A replay failed: the item stays, with today's reason."""
-    await tx.conn.execute(STILL_HELD, item, rejection.code, rejection.as_dict())
+    said = {name: storable(text) for name, text in rejection.as_dict().items()}
+    await tx.conn.execute(STILL_HELD, item, rejection.code, said)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from chassis.errors import Rejection
-from chassis.ledger.ledger import Connection, Tx
+from chassis.ledger.ledger import Connection, Tx, storable
 from chassis.ledger.tasks import DEFAULT_BUDGETS, Budgets, Ending, Lease, NewTask, TaskState, next_class
 from chassis.storage import keys
 from chassis.telemetry.context import current_traceparent
@@ -103,11 +103,18 @@ with clock as (select ledger_now() as moment), expired as (
 )""" + _ENDED.format(ending="'loss'", reason="'the lease expired without a word'")
 FAIL_SWEPT = "update task set error = $2, finished_at = (select ledger_now()) where key = $1"
 CANCEL = """
-with clock as (select ledger_now() as moment), ended as (
+with clock as (select ledger_now() as moment), alive as (
+    select key, state from task
+    where (subject = $1 or belongs_to = $1) and state in ('waiting', 'ready', 'leased') for update
+), ended as (
     update task set state = 'cancelled', changed_at = clock.moment, finished_at = clock.moment, lease_until = null,
                     reason = $2
-    from clock where (subject = $1 or belongs_to = $1) and state in ('waiting', 'ready', 'leased')
-    returning key, epoch, owner, host, started_at, task.changed_at
+    from clock, alive where task.key = alive.key
+    returning task.key, epoch, owner, host, started_at, task.changed_at, alive.state as before
+), logged as (
+    insert into attempt (task_key, incarnation, epoch, owner, host, started_at, ended_at, ending, reason)
+    select key, incarnation.number, epoch, owner, host, started_at, changed_at, 'cancelled', $2
+    from ended, incarnation where before = 'leased'
 )
 select key from ended
 """
@@ -365,6 +372,7 @@ async def _give_back(
     reason: str | None = None,
     error: Rejection | None = None,
 ) -> bool:
+    said = reason if error is None else error.code
     row = await tx.conn.fetchrow(
         GIVE_BACK,
         lease.key,
@@ -376,8 +384,8 @@ async def _give_back(
         preemptions,
         memory_class,
         waits_for,
-        reason if error is None else error.code,
-        None if error is None else error.as_dict(),
+        None if said is None else storable(said),
+        None if error is None else {name: storable(text) for name, text in error.as_dict().items()},
         ending.value,
     )
     return row is not None
