@@ -11,9 +11,10 @@ from typing import Any
 
 from chassis.ledger.ledger import Ledger, open_ledger
 from chassis.ledger.migrate import migrate
+from chassis.ledger.trouble import TROUBLE
 from chassis.messaging.common import with_common
 from chassis.messaging.consumer import Consumption
-from chassis.messaging.receive import PASSING, replay
+from chassis.messaging.receive import replay
 from chassis.messaging.relay import relay
 from chassis.service import Running, Service, build
 from chassis.settings import Settings
@@ -96,7 +97,7 @@ async def _replays(ledger: Ledger, service: Service) -> None:
             await replay(ledger, service.subscriptions, row["item"], actor=row["actor"], reason=row["reason"])
             async with ledger.connection() as conn:
                 await conn.execute(DECIDED, row["id"])
-        except PASSING:
+        except TROUBLE:
             await asyncio.sleep(DECISION_POLL_SECONDS)
 
 

@@ -15,7 +15,8 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from chassis.faultpoints import point
 from chassis.ledger.ledger import Ledger
 from chassis.ledger.quarantine import Delivery
-from chassis.messaging.receive import PASSING, receive
+from chassis.ledger.trouble import passes
+from chassis.messaging.receive import receive
 from chassis.service import Service
 from chassis.settings import KafkaSettings
 
@@ -102,13 +103,16 @@ class Consumption:
             partition=record.partition,
             offset=record.offset,
             key=record.key,
-            headers=tuple((name, bytes(value)) for name, value in record.headers),
+            headers=tuple((name, value or b"") for name, value in record.headers),
             body=record.value or b"",
         )
         try:
             await receive(self._ledger, self._service.subscriptions, delivery)
-        except PASSING as error:
-            log.warning("the ledger cannot be reached; the event waits", extra={"error": type(error).__name__})
+        except Exception as error:  # what is not settled must come again: the next commit would pass it over
+            if passes(error):
+                log.warning("the ledger cannot be reached; the event waits", extra={"error": type(error).__name__})
+            else:
+                log.exception("an event can be neither handled nor quarantined; it waits")
             self._rest(consumer, partition, record.offset)
             return
         point("before-offset-commit")

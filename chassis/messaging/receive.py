@@ -5,32 +5,19 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 
-import asyncpg
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from chassis.errors import Rejected, Rejection
 from chassis.ledger import inbox, quarantine
 from chassis.ledger.ledger import Ledger, Tx
 from chassis.ledger.quarantine import Delivery
+from chassis.ledger.trouble import passes
 from chassis.service import Subscriptions
 from chassis.telemetry.context import context_of
 from chassis.telemetry.setup import tracer
 from contracts.envelope import EnvelopeError, decode
 
 log = logging.getLogger(__name__)
-
-PASSING = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.QueryCanceledError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.CannotConnectNowError,
-    OSError,
-    TimeoutError,
-)
-"""Troubles that pass by themselves: the delivery waits, nothing of it is settled."""
 
 
 class Receipt(StrEnum):
@@ -41,14 +28,15 @@ class Receipt(StrEnum):
 
 
 async def receive(ledger: Ledger, subscriptions: Subscriptions, delivery: Delivery) -> Receipt:
-    """Act on a delivery once. Raises one of PASSING when it must come again; everything else is settled."""
+    """Act on a delivery once. Raises what `ledger.trouble.passes` names when it must come again: nothing of it is
+    settled then. Everything else is settled."""
     try:
         return await _act(ledger, subscriptions, delivery)
-    except PASSING:
-        raise
     except Rejected as rejected:
         rejection = rejected.rejection
     except Exception as error:  # a handler's bug must not stop the partition; the event is kept with its reason
+        if passes(error):
+            raise
         log.exception("a handler failed", extra={"topic": delivery.topic, "offset": delivery.offset})
         rejection = _bug(error, delivery)
     async with ledger.transaction() as tx:
@@ -73,11 +61,11 @@ async def replay(ledger: Ledger, subscriptions: Subscriptions, item: int, *, act
         return None
     try:
         receipt = await _act(ledger, subscriptions, delivery)
-    except PASSING:
-        raise
     except Rejected as rejected:
         rejection = rejected.rejection
     except Exception as error:  # as in receive
+        if passes(error):
+            raise
         log.exception("a handler failed on replay", extra={"item": item})
         rejection = _bug(error, delivery)
     else:
