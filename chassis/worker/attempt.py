@@ -20,12 +20,13 @@ from chassis.errors import LeaseLost
 from chassis.ledger import queue
 from chassis.ledger.ledger import Ledger
 from chassis.ledger.tasks import Ending, Lease
+from chassis.ledger.trouble import passes
 from chassis.service import Service
 from chassis.storage import keys
 from chassis.telemetry.context import context_of, current_traceparent, link_to
 from chassis.telemetry.setup import tracer
 from chassis.worker.host import ChildGone, ChildHost
-from chassis.worker.settle import UNSURE, settle, settle_crash, settle_release
+from chassis.worker.settle import settle, settle_crash, settle_release
 from chassis.worker.wire import lease_out, outcome_in
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,10 @@ FENCE_MARGIN = 0.25
 """Without a renewal the child is killed when this part of the lease is left, by this process's own monotonic clock."""
 DATABASE_TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 SIGKILLED = 137
+
+
+class ChildUnable(Exception):
+    """A child ended before it could take a task: something is wrong with this host or its settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +54,11 @@ class Site:
     drain_seconds: float
 
 
-async def run_attempt(site: Site, child: ChildHost, lease: Lease) -> Ending | None:
+async def run_attempt(site: Site, child: ChildHost, lease: Lease, *, held_since: float) -> Ending | None:
     """Run the attempt to its end and write that down. None when the lease was lost: nothing is written then.
 
-    The child is dead afterwards unless it ended the task by itself.
+    `held_since` is this process's monotonic clock just before the claim. The child is dead afterwards unless it ended
+    the task by itself. Raises ChildUnable when the child could not even start.
     """
     attributes: dict[str, str | int] = {
         "cohortstream.task": lease.key,
@@ -70,7 +76,7 @@ async def run_attempt(site: Site, child: ChildHost, lease: Lease) -> Ending | No
     ) as span:
         async with _folders(site, lease) as (scratch, attempt_log):
             try:
-                ending = await _attempt(site, child, lease, scratch, attempt_log)
+                ending = await _attempt(site, child, lease, held_since, scratch, attempt_log)
             except LeaseLost:
                 await child.kill()
                 log.warning("lease lost; the result is thrown away", extra={"task": lease.key, "epoch": lease.epoch})
@@ -85,17 +91,25 @@ async def run_attempt(site: Site, child: ChildHost, lease: Lease) -> Ending | No
         return ending
 
 
-async def _attempt(site: Site, child: ChildHost, lease: Lease, scratch: Path, attempt_log: Path) -> Ending:
-    beating = asyncio.create_task(_heartbeat(site, lease))
-    working = asyncio.create_task(_work(site, child, lease, scratch, attempt_log))
+async def _attempt(
+    site: Site, child: ChildHost, lease: Lease, held_since: float, scratch: Path, attempt_log: Path
+) -> Ending:
+    settling = asyncio.Event()
+    beating = asyncio.create_task(_heartbeat(site, lease, held_since))
+    working = asyncio.create_task(_work(site, child, lease, scratch, attempt_log, settling))
     draining = asyncio.create_task(_drain(site))
     try:
         await asyncio.wait({beating, working, draining}, return_when=asyncio.FIRST_COMPLETED)
+        if settling.is_set():
+            # The work is over and its last write fenced: that write says whether the lease held, nobody else.
+            await asyncio.wait({working})
         if working.done():
             return working.result()
+        # Cancelled first, or it would take the killing for a crash; killed before anything that needs the ledger.
+        working.cancel()
+        await child.kill()
         if beating.done():
             beating.result()
-        await child.kill()
         return await settle_release(site.ledger, site.service, lease)
     finally:
         for task in (beating, working, draining):
@@ -103,12 +117,13 @@ async def _attempt(site: Site, child: ChildHost, lease: Lease, scratch: Path, at
         await asyncio.gather(beating, working, draining, return_exceptions=True)
 
 
-async def _heartbeat(site: Site, lease: Lease) -> None:
+async def _heartbeat(site: Site, lease: Lease, held_since: float) -> None:
     """Renew until the lease is lost. Raises LeaseLost then, and also when the ledger was out of reach for too long."""
     ttl = site.ttl.total_seconds()
-    held_since = time.monotonic()
+    pause = held_since + ttl / RENEWALS_PER_LEASE - time.monotonic()
     while True:
-        await asyncio.sleep(ttl / RENEWALS_PER_LEASE)
+        await asyncio.sleep(max(pause, 0))
+        pause = ttl / RENEWALS_PER_LEASE
         asked = time.monotonic()
         left = held_since + ttl * (1 - FENCE_MARGIN) - asked
         if left <= 0 and asked - held_since > ttl:
@@ -131,7 +146,17 @@ async def _drain(site: Site) -> None:
     await asyncio.sleep(site.drain_seconds)
 
 
-async def _work(site: Site, child: ChildHost, lease: Lease, scratch: Path, attempt_log: Path) -> Ending:
+async def _work(
+    site: Site, child: ChildHost, lease: Lease, scratch: Path, attempt_log: Path, settling: asyncio.Event
+) -> Ending:
+    try:
+        await child.ready()
+    except ChildGone as gone:
+        # No fault of the task: the next worker may have it.
+        settling.set()
+        await child.kill()
+        await settle_release(site.ledger, site.service, lease)
+        raise ChildUnable(str(gone)) from gone
     try:
         child.tasks += 1
         await child.tell(
@@ -143,14 +168,28 @@ async def _work(site: Site, child: ChildHost, lease: Lease, scratch: Path, attem
             }
         )
         while True:
-            ending = await _answer(site, child, lease, await child.hear())
+            said = await child.hear()
+            if said.get("say") != "chunk":
+                settling.set()
+            ending = await _answer(site, child, lease, said)
             if ending is not None:
                 return ending
+    except LeaseLost:
+        raise
     except ChildGone as gone:
+        settling.set()
         await child.kill()
         return await settle_crash(
             site.ledger, site.service, lease, reason=str(gone), more_memory=gone.status == SIGKILLED
         )
+    except Exception as error:  # what cannot be written down is a crash of this task, not of the worker
+        if passes(error):
+            raise
+        log.exception("what a task reported could not be committed", extra={"task": lease.key})
+        settling.set()
+        await child.kill()
+        reason = f"committing failed: {type(error).__name__}"
+        return await settle_crash(site.ledger, site.service, lease, reason=reason)
 
 
 async def _answer(site: Site, child: ChildHost, lease: Lease, said: dict[str, Any]) -> Ending | None:
@@ -163,7 +202,7 @@ async def _answer(site: Site, child: ChildHost, lease: Lease, said: dict[str, An
             await child.tell({"reply": "stop" if site.stopping.is_set() else "go"})
             return None
         case {"say": "outcome", "outcome": outcome}:
-            return await _settled(site, lease, outcome)
+            return await settle(site.ledger, site.service, lease, outcome_in(outcome))
         case {"say": "stopped"}:
             return await settle_release(site.ledger, site.service, lease)
         case {"say": "crash", "reason": reason, **more}:
@@ -175,17 +214,6 @@ async def _answer(site: Site, child: ChildHost, lease: Lease, said: dict[str, An
             raise LeaseLost(lease.key)
         case _:
             raise RuntimeError(f"the child said {said.get('say')!r}, which is no message")
-
-
-async def _settled(site: Site, lease: Lease, outcome: dict[str, Any]) -> Ending:
-    try:
-        return await settle(site.ledger, site.service, lease, outcome_in(outcome))
-    except (LeaseLost, *UNSURE):
-        raise
-    except Exception as error:  # a result that cannot be committed is a crash of this task, not of the worker
-        log.exception("a result could not be committed", extra={"task": lease.key})
-        reason = f"committing the result failed: {type(error).__name__}"
-        return await settle_crash(site.ledger, site.service, lease, reason=reason)
 
 
 @asynccontextmanager

@@ -18,13 +18,15 @@ from chassis.worker.wire import LINE_LIMIT, line, settings_out
 
 SHIM = Path(__file__).with_name("shim.py")
 GOODBYE_SECONDS = 5.0
+START_SECONDS = 120.0
+"""For imports, the store's first answer and a loaded host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildGone(Exception):
     """The child ended without saying how its task ended. `status` as a shell counts it: 137 is SIGKILL."""
 
-    status: int
+    status: int | str
 
     def __str__(self) -> str:
         return f"the child ended with status {self.status}"
@@ -40,6 +42,7 @@ class ChildHost:
         self.tasks = 0
         self._process: asyncio.subprocess.Process | None = None
         self._pipe: int | None = None
+        self._ready = False
 
     @property
     def alive(self) -> bool:
@@ -72,6 +75,18 @@ class ChildHost:
             os.close(read)
         self._pipe = write
         await self.tell({"settings": settings_out(self._settings)})
+
+    async def ready(self) -> None:
+        """Start if need be, and wait until the child takes tasks. Raises ChildGone when it will not."""
+        if self._ready:
+            return
+        await self.start()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self.hear()
+        except TimeoutError:
+            raise ChildGone(status="slow to start") from None
+        self._ready = True
 
     async def tell(self, message: Mapping[str, Any]) -> None:
         assert self._process is not None and self._process.stdin is not None
@@ -118,6 +133,7 @@ class ChildHost:
             os.close(self._pipe)
         self._pipe = None
         self._process = None
+        self._ready = False
 
 
 def _environment(settings: Settings) -> dict[str, str]:

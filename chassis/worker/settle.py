@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import assert_never
-
-import asyncpg
 
 from chassis.errors import LeaseLost, Rejection
 from chassis.faultpoints import point
@@ -13,13 +13,14 @@ from chassis.ledger import outbox, queue
 from chassis.ledger.ledger import Ledger, Tx
 from chassis.ledger.queue import Given
 from chassis.ledger.tasks import Ending, Lease, TaskState
+from chassis.ledger.trouble import passes
 from chassis.outcomes import Done, Failed, Outcome, Retry
 from chassis.service import Service, TaskKind
 
 log = logging.getLogger(__name__)
 
-UNSURE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
-"""After one of these nobody knows whether the COMMIT took effect."""
+PAUSES = (0.2, 1.0, 3.0, 8.0)
+"""Seconds between tries to commit a finished attempt: hours of work are worth waiting for a database that restarts."""
 
 
 async def settle(ledger: Ledger, service: Service, lease: Lease, outcome: Outcome) -> Ending:
@@ -114,15 +115,19 @@ async def _given(tx: Tx, kind: TaskKind, lease: Lease, given: Given, reason: str
     return ending
 
 
-async def _surely(ledger: Ledger, lease: Lease, wanted: TaskState, write: object) -> None:
-    """Run a fenced write. When its COMMIT's acknowledgement is lost, read back by epoch before deciding anything."""
-    assert callable(write)
-    try:
-        async with ledger.transaction() as tx:
-            if not await write(tx):
-                raise LeaseLost(lease.key)
-    except UNSURE as error:
-        log.warning("the acknowledgement of a commit was lost; reading back", extra={"task": lease.key})
-        async with ledger.connection() as conn:
-            if await queue.ended_as(conn, lease) is not wanted:
-                raise LeaseLost(lease.key) from error
+async def _surely(ledger: Ledger, lease: Lease, wanted: TaskState, write: Callable[[Tx], Awaitable[bool]]) -> None:
+    """Run a fenced write until its COMMIT is acknowledged. When an acknowledgement is lost, the next try finds the
+    lease gone and reads back by epoch who took it: this very write, or someone else."""
+    unsure = False
+    for pause in (*PAUSES, None):
+        try:
+            async with ledger.transaction() as tx:
+                if not await write(tx) and not (unsure and await queue.ended_as(tx.conn, lease) is wanted):
+                    raise LeaseLost(lease.key)
+            return
+        except Exception as error:
+            if pause is None or not passes(error):
+                raise
+            log.warning("a commit was not acknowledged; trying again", extra={"task": lease.key})
+            unsure = True
+        await asyncio.sleep(pause)

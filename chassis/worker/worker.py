@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +14,12 @@ from datetime import timedelta
 
 import asyncpg
 
-from chassis.errors import LeaseLost
 from chassis.ledger import queue
 from chassis.ledger.ledger import Ledger
 from chassis.ledger.tasks import Ending, Lease, classes_within
 from chassis.service import Service
 from chassis.settings import Settings
-from chassis.worker.attempt import DATABASE_TROUBLE, Site, run_attempt
+from chassis.worker.attempt import DATABASE_TROUBLE, ChildUnable, Site, run_attempt
 from chassis.worker.host import ChildHost
 from chassis.worker.sweeper import sweeping
 
@@ -47,6 +47,7 @@ class Worker:
         self._host = work.host or socket.gethostname()
         self._owner = f"{self._host}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._woken = asyncio.Event()
+        self._unable: ChildUnable | None = None
         self.stopping = asyncio.Event()
         settings = work.settings
         self._ttl = timedelta(seconds=settings.worker.lease_seconds)
@@ -65,17 +66,21 @@ class Worker:
         self._woken.set()
 
     async def run(self) -> None:
+        """Until stopped (or empty). Raises ChildUnable when this host cannot run the service's tasks."""
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(self._listen()), group.create_task(self._sweep())]
             slots = [group.create_task(self._slot(number)) for number in range(self._work.slots)]
             await asyncio.wait(slots)
             for task in beside:
                 task.cancel()
+        if self._unable is not None:
+            raise self._unable
 
     async def _slot(self, number: int) -> None:
         child: ChildHost | None = None
         try:
             while not self.stopping.is_set():
+                held_since = time.monotonic()
                 lease = await self._claim(number)
                 if lease is None:
                     if self._work.until_empty:
@@ -84,9 +89,12 @@ class Worker:
                     continue
                 child = await self._child_for(lease, child)
                 try:
-                    ending = await run_attempt(self._site, child, lease)
-                except LeaseLost:
-                    ending = None
+                    ending = await run_attempt(self._site, child, lease, held_since=held_since)
+                except ChildUnable as unable:
+                    # Every task of this worker would end so: let its supervisor start another one, later.
+                    self._unable = unable
+                    self.stop()
+                    return
                 except DATABASE_TROUBLE:
                     # The lease lapses by itself and another attempt follows; ours must not go on meanwhile.
                     log.exception("the ledger failed while an attempt ended", extra={"task": lease.key})
@@ -139,10 +147,7 @@ class Worker:
             return child
         if child is not None:
             await child.stop()
-        fresh = ChildHost(builder=self._work.builder, settings=self._work.settings, memory_mb=lease.memory_mb)
-        await fresh.start()
-        await fresh.hear()
-        return fresh
+        return ChildHost(builder=self._work.builder, settings=self._work.settings, memory_mb=lease.memory_mb)
 
     async def _listen(self) -> None:
         """Wake idle slots when the ledger says that tasks came."""
