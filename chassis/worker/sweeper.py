@@ -18,8 +18,12 @@ from chassis.worker.settle import dead_letter
 log = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 4
-TASKS_WRITING = "select slug, state, epoch, checkpoint, result from task where slug = any($1::text[])"
-INCARNATION = "select number from incarnation"
+TASKS_WRITING = """
+select slug, state, task.epoch, checkpoint, result, coalesce(attempt.incarnation, incarnation.number) as incarnation
+from task cross join incarnation
+left join attempt on task_key = task.key and attempt.epoch = task.epoch and ending = 'done'
+where slug = any($1::text[])
+"""
 
 
 async def sweep_leases(ledger: Ledger, service: Service) -> list[str]:
@@ -51,7 +55,9 @@ async def sweeping(ledger: Ledger, service: Service, *, ttl: timedelta) -> None:
 
 
 async def sweep_orphans(ledger: Ledger, store: Store, *, older_than: timedelta) -> list[str]:
-    """Remove attempt prefixes that neither a live attempt, a checkpoint nor a committed result names.
+    """Remove what attempts left that neither live on nor were committed: a live attempt keeps its prefix, and so does
+    the one that finished its task (a manifest among its outputs may name the rest); of the others only what a
+    checkpoint or a result names is kept.
 
     An object younger than `older_than` stays: its attempt may be about to record it. Returns the keys removed.
     """
@@ -69,9 +75,9 @@ async def sweep_orphans(ledger: Ledger, store: Store, *, older_than: timedelta) 
     async with ledger.connection() as conn:
         kept = await _kept(conn, list(found))
     for task, objects in found.items():
-        live, named = kept.get(task, (None, ""))
+        own, named = kept.get(task, (None, ""))
         for attempt, key, version in objects:
-            if attempt == live or key in named:
+            if attempt == own or key in named:
                 continue
             await store.delete(key, version=version)
             removed.append(key)
@@ -79,12 +85,11 @@ async def sweep_orphans(ledger: Ledger, store: Store, *, older_than: timedelta) 
 
 
 async def _kept(conn: Connection, slugs: list[str]) -> dict[str, tuple[str | None, str]]:
-    """By task slug: the attempt that holds the lease, and the text of checkpoint and result, which names URIs."""
-    incarnation = await conn.fetchval(INCARNATION)
+    """By task slug: the attempt whose prefix stays whole, and the text of checkpoint and result, which names URIs."""
     rows = await conn.fetch(TASKS_WRITING, slugs)
     return {
         row["slug"]: (
-            f"{incarnation}-{row['epoch']}" if row["state"] == "leased" else None,
+            f"{row['incarnation']}-{row['epoch']}" if row["state"] in ("leased", "done") else None,
             repr(row["checkpoint"]) + repr(row["result"]),
         )
         for row in rows
