@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,18 +18,23 @@ from chassis.ledger.migrate import migrate
 from chassis.messaging.topics import apply_topics
 from chassis.settings import KafkaSettings
 from deploy.embedded.stack import EmbeddedStack, Endpoints
+from tests.support import tiny
 from tests.support.site import Site
 
 LedgerFor = Callable[..., Awaitable[Ledger]]
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """Kafka, Postgres and the object store, on loopback, until the session ends."""
+def stack() -> Iterator[EmbeddedStack]:
+    """Kafka, Postgres and the object store, on loopback, until the session ends.
+
+    Not under pytest's own folder: a second pytest closes that to other users, such as the one Postgres runs as.
+    """
     embedded = EmbeddedStack(durable=False, restore_s=0.2)
-    embedded.start(tmp_path_factory.mktemp("stack"))
-    yield embedded
-    embedded.stop()
+    with tempfile.TemporaryDirectory(prefix="cohortstream-tests-") as folder:
+        embedded.start(Path(folder))
+        yield embedded
+        embedded.stop()
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +76,7 @@ async def ledger_for(database: str) -> AsyncIterator[LedgerFor]:
 @pytest.fixture
 async def ledger(ledger_for: LedgerFor) -> Ledger:
     """A migrated ledger of a service called `tiny`."""
-    return await ledger_for("tiny")
+    return await ledger_for("tiny", versions=tiny.VERSIONS)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:

@@ -65,6 +65,7 @@ class Site:
     endpoints: Endpoints
     database: str
     lease_seconds: float = 4.0
+    drain_seconds: float = 5.0
     processes: list[Process] = field(default_factory=list)
 
     @property
@@ -76,7 +77,8 @@ class Site:
                 f'[kafka]\nbootstrap = "{self.endpoints.kafka_bootstrap}"\n'
                 f'[ledger]\ndsn = "{self.database}"\n'
                 f'[store]\nbase = "file://{self.folder}/store"\n'
-                f"[worker]\nlease_seconds = {self.lease_seconds}\npoll_seconds = 0.2\ndrain_seconds = 5\n",
+                f"[worker]\nlease_seconds = {self.lease_seconds}\npoll_seconds = 0.2\n"
+                f"drain_seconds = {self.drain_seconds}\n",
                 encoding="utf-8",
             )
         return path

@@ -1,13 +1,18 @@
 """A service smaller than any real one, for tests of the chassis: commands become tasks of small chunks, each finished
-task one event.
+task one event, and each such event a count.
 
 A task's payload: `chunks` how many; `journal` a file that gets a line per chunk run (`chunk attempt`); `gates` a folder
-in which a chunk waits for a file of its own name, where the test wants to strike in the middle.
+in which a chunk waits for a file of its own name, where the test wants to strike in the middle; `end` another end than
+a good one; `pids` a file for the process ids of the child and of a tool that it starts; `hold_gil` for how many seconds
+the interpreter of the child stands still.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
+import subprocess
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -26,16 +31,30 @@ from contracts.values import ArtifactKind
 
 BUILDER = "tests.support.tiny:build"
 NAME = "tiny"
+VERSIONS = Path(__file__).parent / "tiny_versions"
+
+SEEN = """
+insert into seen (sample, times) values ($1, 1) on conflict (sample) do update set times = seen.times + 1
+"""
 
 
 def build(settings: Settings) -> Service:
     subscriptions = Subscriptions()
     subscriptions.on(SampleTagRequested, on_tag)
+    subscriptions.on(SampleWithdrawn, on_withdrawn)
     return Service(
         name=NAME,
         subscriptions=subscriptions,
         kinds=(TaskKind(name="steps", work="tests.support.tiny:steps", committed=committed, gave_up=gave_up),),
+        migrations=VERSIONS,
     )
+
+
+def build_unable(settings: Settings) -> Service:
+    """Builds in the worker and not in its child, as on a host where a package is missing."""
+    if Path("/proc/self/cmdline").read_bytes().find(b"chassis.worker.child") >= 0:
+        raise RuntimeError("not on this host")
+    return build(settings)
 
 
 async def on_tag(tx: Tx, event: SampleTagRequested) -> None:
@@ -43,6 +62,10 @@ async def on_tag(tx: Tx, event: SampleTagRequested) -> None:
     if event.tag == "poison":
         raise RuntimeError("a bug")
     await queue.enqueue(tx, [steps_task(event.sample, chunks=1)])
+
+
+async def on_withdrawn(tx: Tx, event: SampleWithdrawn) -> None:
+    await tx.conn.execute(SEEN, event.sample)
 
 
 def steps_task(sample: str, *, chunks: int = 3, **payload: Any) -> NewTask:
@@ -60,8 +83,17 @@ async def steps(context: TaskContext) -> Outcome:
             raise ToolFailed(tool="tiny", status=137, said="no", out_of_memory=True)
         case "retry":
             return Retry(reason="not yet", after=timedelta(0))
+        case "vanish":
+            os._exit(3)
+        case "nul":
+            raise ToolFailed(tool="tiny", status=1, said="a\x00b")
         case _:
             pass
+    if "pids" in payload:
+        tool = subprocess.Popen(["sleep", "600"])
+        await asyncio.to_thread(Path(payload["pids"]).write_text, f"{os.getpid()} {tool.pid}\n")
+    if "hold_gil" in payload:
+        ctypes.PyDLL(None).usleep(int(payload["hold_gil"] * 1_000_000))
     uris: dict[str, str] = {}
     for number in range(int(payload["chunks"])):
         name = f"chunk-{number}"
