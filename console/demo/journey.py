@@ -121,12 +121,8 @@ class Journey:
 
         with self._phase(f"freeze {number}: everyone so far, called together, filtered, annotated"):
             asked = time.monotonic()
-            request = CohortFreezeRequested(
-                request_id=commands_out.request_id(),
-                cohort=COHORT,
-                selection=Selection(how="all"),
-                actor=commands_out.actor(),
-                reason="the demo",
+            request = commands_out.command(
+                CohortFreezeRequested, cohort=COHORT, selection=Selection(how="all"), reason="the demo"
             )
             await commands_out.publish(self._settings, request)
             found: list[Mapping[str, Any]] = []

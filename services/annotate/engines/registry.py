@@ -1,0 +1,21 @@
+"""Engines by the name that the settings give."""
+
+from __future__ import annotations
+
+from chassis.errors import reject
+from services.annotate.engines.protocol import Engine
+
+
+def engine_for(name: str) -> Engine:
+    """Raises Rejected (ENGINE_UNKNOWN) for an engine that this installation does not have."""
+    if name == "csq":
+        from services.annotate.engines.csq import CsqEngine
+
+        return CsqEngine()
+    raise reject(
+        code="ENGINE_UNKNOWN",
+        message=f"there is no annotation engine {name} here",
+        where="annotate.engine",
+        rule="the setting names an engine that is installed: csq",
+        fix="set annotate.engine to csq",
+    )
