@@ -82,12 +82,11 @@ def is_proper(one: AlignedSegment, other: AlignedSegment, pairing: Pairing) -> b
 
 def _five_prime(record: AlignedSegment) -> int:
     """The reference position of the first aligned base in the read's own direction."""
-    position: int = record.reference_end - 1 if record.is_reverse else record.reference_start
-    return position
+    return (record.reference_end or 0) - 1 if record.is_reverse else record.reference_start
 
 
 def _restore_bases(record: AlignedSegment, read: Read) -> None:
-    cigar = record.cigartuples
+    cigar = record.cigartuples or [(0, 0)]
     bases, qualities = read.bases.upper(), read.qualities
     if record.is_reverse:
         bases, qualities = bases.translate(_COMPLEMENT)[::-1], qualities[::-1]

@@ -9,7 +9,7 @@ from typing import Any
 
 from chassis.errors import Rejected, ToolFailed
 from chassis.tools.descriptors import output_to
-from chassis.tools.gatk_said import failure
+from chassis.tools.gatk_said import failure, last_lines
 
 _only_one = Lock()
 _running: Jvm | None = None
@@ -73,14 +73,14 @@ class Jvm:
                     self._main().instanceMain([str(argument) for argument in arguments])
                 except jpype.JException as error:
                     error.printStackTrace()
-                    raise self._failure(error, tool) from None
+                    raise self._failure(error, tool, log) from None
                 finally:
                     # GATK points it to the call's scratch folder, which is about to go
                     self._system.setProperty("java.io.tmpdir", self._tmpdir)
                     self._system.out.flush()
                     self._system.err.flush()
 
-    def _failure(self, error: Any, tool: str) -> Rejected | ToolFailed:
+    def _failure(self, error: Any, tool: str, log: Path) -> Rejected | ToolFailed:
         chain = list(_causes(error))
         kinds = [kind for one in chain for kind in _ancestry(one)]
         if "java.lang.VirtualMachineError" in kinds:
@@ -88,6 +88,8 @@ class Jvm:
         user_error = next((one for one in chain if _USER_EXCEPTION in _ancestry(one)), None)
         if user_error is not None:
             said = str(user_error.getMessage())
+        elif chain[0].getMessage() is None:  # Picard has said it in the log alone
+            said = last_lines(log.read_text(errors="replace"))
         else:
             said = " | ".join(f"{one.getClass().getSimpleName()}: {one.getMessage()}" for one in chain)
         return failure(

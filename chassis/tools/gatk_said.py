@@ -8,7 +8,9 @@ from chassis.errors import Rejected, ToolFailed, reject
 
 _USER_ERROR = re.compile(r"A USER ERROR has occurred: (.*?)\n\**\s*\n", re.DOTALL)
 _FOLDERS = re.compile(r"(?:file://)?(?<![\w.])/(?:[^\s/:,;'\"\])]+/)+")
-_TELLING = re.compile(r"ERROR|FATAL|Exception|Caused by|OutOfMemory|Killed|not found|Invalid|terminate called")
+_TELLING = re.compile(
+    r"ERROR|FATAL|Exception|Caused by|OutOfMemory|Killed|not found|Invalid|Can't parse|terminate called"
+)
 
 CODES = (
     (re.compile(r"incompatible contigs|[Bb]adly formed genome|No overlapping contigs"), "BUILD_MISMATCH"),

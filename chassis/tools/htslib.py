@@ -71,14 +71,13 @@ def write_sorted(
     at the same place keep the order in which they came. Raises ToolFailed when the file is not whole.
     """
     runs: list[Path] = []
-    primary = written = 0
-    for records in batches:
+    primary = 0
+    for number, records in enumerate(batches):
         if len(runs) == MOST_RUNS:
-            runs = [_merge(runs, scratch / f"runs-{written}.bam")]
-        run = scratch / f"run-{written}.bam"
+            runs = [_merge(runs, scratch / f"runs-{number}.bam")]
+        run = scratch / f"run-{number}.bam"
         primary += _write_run(records, header, run)
         runs.append(run)
-        written += 1
     if len(runs) == 1:
         runs[0].replace(out_bam)
     elif runs:
@@ -115,6 +114,11 @@ def index(path: Path) -> Path:
     return made
 
 
+def count_primary(path: Path, *, fasta: Path) -> int:
+    """Primary records of a BAM or CRAM, unmapped ones included."""
+    return int(_samtools("view", "-c", "-F", "0x900", "--reference", str(fasta), str(path)))
+
+
 def mean_depth(path: Path, *, bed: Path, fasta: Path, bases: int) -> float:
     """Mean depth over the `bases` bases of a BED file's regions (0-based, half-open) in an indexed, sorted file.
     Duplicates, secondary and QC-failed records are left out, deletions count as covered (`samtools bedcov`)."""
@@ -126,8 +130,8 @@ def _write_run(records: Iterable[AlignedSegment], header: AlignmentHeader, path:
     from pysam import AlignmentFile
 
     primary = 0
-    # level 1: read once or twice, on this machine
-    with AlignmentFile(str(path), "wb1", header=header) as out:
+    # written once, read once or twice
+    with AlignmentFile(str(path), "wb", header=header, format_options=[b"level=1"]) as out:
         for record in sorted(records, key=_place):
             out.write(record)
             primary += not record.flag & 0x900

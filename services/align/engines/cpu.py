@@ -54,22 +54,7 @@ class CpuEngine:
         self._parameters = parameters or CpuParameters()
 
     def provenance(self) -> Provenance:
-        from pysam.version import __htslib_version__ as htslib_version
-
-        canonical = json.dumps(
-            {
-                "aligner": {"name": self._aligner.name, **self._aligner.parameters},
-                "cram": list(htslib.CRAM_VERSION),
-                "caller": asdict(self._parameters),
-            },
-            sort_keys=True,
-            separators=(",", ":"),
-        )
-        return Provenance(
-            tool="bwa-gatk",
-            version=f"{self._aligner.name} {self._aligner.version}; GATK {self._gatk.version}; htslib {htslib_version}",
-            parameters=hashlib.sha256(canonical.encode()).hexdigest(),
-        )
+        return provenance_of(self._aligner, self._parameters, gatk_version=self._gatk.version)
 
     def align_lane(
         self, *, lane: LaneInput, reference: LocalReference, out_bam: Path, scratch: Path, threads: int
@@ -128,7 +113,8 @@ class CpuEngine:
                 # the header tells what was done, not in which folder
                 *("--PROGRAM_GROUP_VERSION", self._gatk.version),
                 "--PROGRAM_GROUP_COMMAND_LINE",
-                f"MarkDuplicates OPTICAL_DUPLICATE_PIXEL_DISTANCE={optical_distance}",
+                f"MarkDuplicates --OPTICAL_DUPLICATE_PIXEL_DISTANCE {optical_distance}",
+                *("--SORTING_COLLECTION_SIZE_RATIO", f"{_sorting_share(expected):.4f}"),
             ],
             log=scratch / "MarkDuplicates.log",
         )
@@ -175,6 +161,32 @@ class CpuEngine:
         return gather_gvcf(
             parts, out_gvcf, header_lines=(f"##cohortstreamCaller={made_by.version} {made_by.parameters}",)
         )
+
+
+def _sorting_share(reads: int) -> float:
+    """The share of the heap that MarkDuplicates allocates for sorting, twice over and before it has read anything:
+    Picard's own quarter costs a small sample more time than the rest of its work. What does not fit goes to disk."""
+    return min(0.25, max(0.005, reads * 100 / 2**30))
+
+
+def provenance_of(aligner: Aligner, parameters: CpuParameters, *, gatk_version: str) -> Provenance:
+    """What an engine of these parts puts into its artifacts' provenance; starts nothing."""
+    from pysam.version import __htslib_version__ as htslib_version
+
+    canonical = json.dumps(
+        {
+            "aligner": {"name": aligner.name, **aligner.parameters},
+            "cram": htslib.CRAM_VERSION,
+            "caller": asdict(parameters),
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+    return Provenance(
+        tool="bwa-gatk",
+        version=f"{aligner.name} {aligner.version}; GATK {gatk_version}; htslib {htslib_version}",
+        parameters=hashlib.sha256(canonical.encode()).hexdigest(),
+    )
 
 
 class _Counted:
