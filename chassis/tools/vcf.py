@@ -39,8 +39,7 @@ def index_of(path: Path) -> Path:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """Lines without their ends. Raises Rejected (VCF_HEADER) when the file is no BGZF, GZIP_CRC when a block is
-    damaged."""
+    """Lines without their ends. Raises Rejected (GZIP_CRC) when a block cannot be decompressed."""
     import pysam
 
     try:
