@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -34,6 +36,10 @@ Rule = Callable[[web.Request], "Fault | None"]
 _ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>no</Message></Error>"
 
 
+def _sum(body: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
 class Shim:
     """`rule` is asked for each request; `seen` holds (method, query names, Range, status or fault) of each."""
 
@@ -41,6 +47,9 @@ class Shim:
         self._target = target
         self.url = ""
         self.rule: Rule = lambda request: None
+        self.checks_sums = False
+        """Refuse a body that is not what its SHA-256 header says, and answer with the sum, as AWS does and moto not."""
+        self._parts: dict[str, dict[int, bytes]] = {}
         self.seen: list[tuple[str, frozenset[str], str | None]] = []
         self._over = asyncio.Event()
 
@@ -76,7 +85,12 @@ class Shim:
                 return web.Response(status=500)
             case Fault.flipped:
                 body = bytes([body[0] ^ 1]) + body[1:]
+        promised = request.headers.get("x-amz-checksum-sha256")
+        if self.checks_sums and promised and promised != _sum(body):
+            return web.Response(status=400, text=_ERROR.format("BadDigest"))
         status, headers, content = await self._forward(request, body)
+        if self.checks_sums and status == 200:
+            content = self._with_sum(request, body, headers, content)
         if fault is Fault.lost:
             assert request.transport is not None
             request.transport.abort()
@@ -96,6 +110,20 @@ class Shim:
             return answer
         headers.popall("Content-Length", None)
         return web.Response(status=status, headers=headers, body=content)
+
+    def _with_sum(self, request: web.Request, body: bytes, headers, content: bytes) -> bytes:  # type: ignore[no-untyped-def]
+        upload = request.query.get("uploadId", "")
+        if request.method == "PUT" and "x-amz-checksum-sha256" in request.headers:
+            headers["x-amz-checksum-sha256"] = _sum(body)
+            number = int(request.query.get("partNumber", 0))
+            self._parts.setdefault(upload, {})[number] = hashlib.sha256(body).digest()
+        if request.method == "POST" and upload:
+            parts = [digest for _, digest in sorted(self._parts[upload].items())]
+            whole = f"<ChecksumSHA256>{_sum(b''.join(parts))}-{len(parts)}</ChecksumSHA256>"
+            return content.replace(
+                b"</CompleteMultipartUploadResult>", whole.encode() + b"</CompleteMultipartUploadResult>"
+            )
+        return content
 
     async def _forward(self, request: web.Request, body: bytes):  # type: ignore[no-untyped-def]
         url = URL(self._target + request.raw_path, encoded=True)

@@ -246,3 +246,22 @@ async def test_a_wrong_bucket_and_a_wrong_peer_say_so(shaky: Any, client: Any, s
     shim._target = "http://127.0.0.1:1"
     with pytest.raises(StoreUnavailable):
         await s3_store(shaky, "any-bucket").probe()
+
+
+async def test_a_store_that_checks_sums_is_not_read_back(
+    shaky: Any, bucket: str, shim: Shim, plain: S3Store, large: Path
+) -> None:
+    shim.checks_sums = True
+    store = s3_store(shaky, bucket)
+    assert "checksums" in await store.probe()
+    shim.seen.clear()
+    # damage on the way is refused by the store, and sent again
+    shim.first(1, Fault.flipped, method="PUT")
+    small = await store.put_bytes("working/small", b"reads", tags=TAGS)
+    assert shim.count("PUT") == 2
+    shim.first(1, Fault.flipped, method="PUT", query="partNumber")
+    stored = await store.put_file(KEY, large, tags=TAGS)
+    assert shim.count("PUT", "partNumber") == 4
+    assert shim.count("GET") == shim.count("GET", "uploads")
+    assert await plain.get_bytes("working/small", limit=9, sha256=small.sha256) == b"reads"
+    assert await plain.get_bytes(KEY, limit=64 << 20, sha256=stored.sha256) == large.read_bytes()
