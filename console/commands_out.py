@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from console.reach import kafka_reached
 from console.views import NOTED, Views
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from chassis.settings import Settings
     from contracts.events import Command
     from contracts.values import Actor
+
+C = TypeVar("C", bound="Command")
 
 SOURCE = "/cohortstream/console"
 PUBLISH_S = 15.0
@@ -43,8 +45,24 @@ def account_name(account: str) -> str:
     return cleaned or "unnamed"
 
 
-def request_id() -> uuid.UUID:
-    return uuid.uuid4()
+def command(model: type[C], **fields: Any) -> C:
+    """The command with a fresh request id and this actor. Raises Rejected (COMMAND_VALUE) that names the field."""
+    from pydantic import ValidationError
+
+    from chassis.errors import reject
+
+    try:
+        return model(**{"request_id": uuid.uuid4(), "actor": actor(), **fields})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(step) for step in first["loc"]) or model.TYPE
+        raise reject(
+            code="COMMAND_VALUE",
+            message=f"{place}: {first['msg']}",
+            where=model.TYPE,
+            rule="what a command names follows the patterns of names, so that it is safe in keys and on command lines",
+            fix="use letters, digits and . _ - for names, one line without control characters for reasons",
+        ) from None
 
 
 async def publish(settings: Settings, *commands: Command) -> None:

@@ -1,7 +1,207 @@
+"""`cancel` and `quarantine list|show|replay|discard`: people's word on work and on events that were refused."""
+
 from __future__ import annotations
+
+from typing import Annotated, Any
 
 import typer
 
+from console.invocation import invocation
+from console.output import Json
+
+PANEL = "Steer"
+Item = Annotated[str, typer.Argument(metavar="SERVICE/ID", help="As `quarantine list` names it, e.g. align/3.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in words; it is kept with your name.")]
+
 
 def register(app: typer.Typer) -> None:
-    pass
+    app.command(rich_help_panel=PANEL)(cancel)
+    group = typer.Typer(no_args_is_help=True)
+    group.command("list")(list_)
+    group.command("show")(show)
+    group.command("replay")(replay)
+    group.command("discard")(discard)
+    app.add_typer(group, name="quarantine", help="Events that could not be acted on.", rich_help_panel=PANEL)
+
+
+def cancel(
+    context: typer.Context,
+    subject: Annotated[
+        str, typer.Argument(metavar="SUBJECT", help="A run, a sample (label, project/label, key), a freeze.")
+    ],
+    reason: Reason,
+    as_json: Json = False,
+) -> None:
+    """Cancel the work of a run, a sample or a freeze that has not ended, in every service. What is done stays."""
+    import asyncio
+
+    from console import views as v
+    from console.asking import outcome
+    from console.commands_out import command, noted, publish
+    from console.labels import Labels
+    from console.output import print_json, say
+    from contracts.events import WorkCancelRequested
+
+    settings = invocation(context).found()
+
+    async def run() -> None:
+        async with v.open_views(settings) as views:
+            known = await views.everywhere(v.SUBJECT, subject)
+            target = subject
+            if not any(known.values()):
+                target = Labels(await views.rows("ingest", v.LABELS)).resolve(subject)
+            asked = command(WorkCancelRequested, target=target, reason=reason)
+            await publish(settings, asked)
+            services = [service for service, rows in (await views.everywhere(v.TASKS_OF, target, 1)).items() if rows]
+            heard = [service for service in services if await noted(views, service, asked)]
+            tasks = {service: await views.rows(service, v.TASKS_OF, target, v.MOST) for service in services}
+        cancelled = sum(task["state"] == "cancelled" for rows in tasks.values() for task in rows)
+        if as_json:
+            return print_json(outcome([asked], heard == services) | {"cancelled_tasks": cancelled})
+        silent = [service for service in services if service not in heard]
+        say(
+            f"{subject} is cancelled in {', '.join(heard) or 'no service: it has no tasks'}; {cancelled} tasks ended so"
+        )
+        if silent:
+            say(f"{', '.join(silent)} has not noted it yet: is the site up? Nothing is lost.")
+
+    asyncio.run(run())
+
+
+def list_(
+    context: typer.Context,
+    service: Annotated[str | None, typer.Option("--service", metavar="S", help="Only this service's.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Decided ones too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Events that services refused or could not read, each with its reason."""
+    import asyncio
+
+    from console import views as v
+    from console.output import ago, console, note, print_json, say, state, table
+    from console.site import builder_of
+    from console.supervisor import SERVICES
+
+    if service is not None:
+        builder_of(service)
+    settings = invocation(context).found()
+
+    async def read() -> tuple[list[dict[str, Any]], list[str]]:
+        states = ["held", "replayed", "discarded"] if every else ["held"]
+        async with v.open_views(settings) as views:
+            services = [service] if service is not None else SERVICES
+            rows = await views.everywhere(v.QUARANTINE, states, 500, services=services)
+            found = [{"item": f"{name}/{row['id']}", **row} for name, of in rows.items() for row in of]
+            return found, views.notes
+
+    items, notes = asyncio.run(read())
+    if as_json:
+        return print_json({"items": items, "notes": notes})
+    if not items:
+        say("the quarantine is empty")
+    else:
+        rows = [
+            (
+                item["item"],
+                item["code"],
+                item["rejection"]["message"],
+                f"{item['topic']}[{item['partition']}]@{item['offset']}",
+                ago(item["received_at"]),
+                state(item["state"]),
+            )
+            for item in items
+        ]
+        console().print(table(("item", "code", "why", "event at", "#age", "state"), rows))
+    for remark in notes:
+        note(remark)
+
+
+def show(context: typer.Context, item: Item, as_json: Json = False) -> None:
+    """One item whole: its reason, rule and fix. Its payload is not shown."""
+    import asyncio
+
+    from console import views as v
+    from console.output import ago, print_json, say
+
+    settings = invocation(context).found()
+    service, number = _parsed(item)
+
+    async def read() -> v.Row | None:
+        async with v.open_views(settings) as views:
+            return await views.one(service, v.QUARANTINED, number)
+
+    row = asyncio.run(read())
+    if row is None:
+        raise _unknown(item)
+    if as_json:
+        return print_json({"item": item, **row})
+    fault = row["rejection"]
+    say(
+        f"{item} is {row['state']}; it came {ago(row['received_at'])} ago as {row['topic']}[{row['partition']}]@{row['offset']}"
+    )
+    say(f"{fault['code']}: {fault['message']} [{fault['where']}]. Rule: {fault['rule']}. To mend it: {fault['fix']}.")
+    if row["decided_by"]:
+        say(f"{row['state']} by {row['decided_by']} {ago(row['decided_at'])} ago: {row['decision_reason']}")
+
+
+def replay(context: typer.Context, item: Item, reason: Reason, as_json: Json = False) -> None:
+    """Act on it again, after the cause is mended. Failing again, it stays with the new reason."""
+    _decide(context, item, "replay", reason, as_json)
+
+
+def discard(context: typer.Context, item: Item, reason: Reason, as_json: Json = False) -> None:
+    """Throw it away: it will never be acted on."""
+    _decide(context, item, "discard", reason, as_json)
+
+
+def _decide(context: typer.Context, item: str, decision: str, reason: str, as_json: bool) -> None:
+    import asyncio
+
+    from chassis.errors import reject
+    from console import views as v
+    from console.asking import ask
+    from console.commands_out import command
+    from contracts.events import QuarantineDecisionRequested
+
+    settings = invocation(context).found()
+    service, number = _parsed(item)
+
+    async def run() -> None:
+        async with v.open_views(settings) as views:
+            row = await views.one(service, v.QUARANTINED, number)
+        if row is None:
+            raise _unknown(item)
+        if row["state"] != "held":
+            raise reject(
+                code="QUARANTINE_DECIDED",
+                message=f"it was {row['state']} by {row['decided_by']}",
+                where=item,
+                rule="an item is decided on once",
+                fix="`cohortstream quarantine list` shows what is held",
+            )
+        asked = command(QuarantineDecisionRequested, service=service, item=number, decision=decision, reason=reason)
+        word = "discarded" if decision == "discard" else "to be replayed; `quarantine show` tells how it went"
+        await ask(settings, [asked], service=service, done=f"{item} is {word}", as_json=as_json)
+
+    asyncio.run(run())
+
+
+def _parsed(item: str) -> tuple[str, int]:
+    from console.supervisor import SERVICES
+
+    service, _, number = item.partition("/")
+    if service not in SERVICES or not number.isdecimal():
+        raise typer.BadParameter(f"{item} is no item; items are named SERVICE/ID, e.g. align/3")
+    return service, int(number)
+
+
+def _unknown(item: str) -> Exception:
+    from chassis.errors import reject
+
+    return reject(
+        code="QUARANTINE_UNKNOWN",
+        message="there is no such item",
+        where=item,
+        rule="items are numbered within their service",
+        fix="`cohortstream quarantine list --all` shows them all",
+    )
