@@ -127,3 +127,7 @@ async def _until_told(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
     except asyncio.CancelledError:
         if not told:
             raise
+    except Exception:
+        # the supervisor starts this process again; the log must say why it was needed
+        log.exception("the service ends")
+        raise

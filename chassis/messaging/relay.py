@@ -77,7 +77,7 @@ async def _lead(ledger: Ledger, settings: KafkaSettings) -> None:
 async def _send(producer: AIOKafkaProducer, batch: Sequence[Unsent]) -> None:
     """Pipelined: the idempotent producer keeps the order within a partition, whatever it has to send again."""
     acknowledgements = [
-        await producer.send(row.message.topic, row.message.body, key=row.message.key, headers=row.message.headers)
+        await producer.send(row.message.topic, row.message.body, key=row.message.key, headers=list(row.message.headers))
         for row in batch
     ]
     await asyncio.gather(*acknowledgements)
