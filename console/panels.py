@@ -23,11 +23,8 @@ async def read_files(settings: Settings, row: Mapping[str, Any]) -> list[dict[st
 
     async with open_store(settings.store) as store:
         entries = await read_manifest(store, ManifestRef.model_validate(row["manifest"]))
-    files = [one for entry in entries for one in _artifacts(entry)]
-    if row["report"]:
-        files += _artifacts(row["report"])
-    unique = {one["uri"]: one for one in files}
-    return sorted(unique.values(), key=_order)
+    files = [{"name": entry.get("name"), **one} for entry in entries for one in _artifacts(entry)]
+    return sorted(files, key=_order)
 
 
 def panel_json(row: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

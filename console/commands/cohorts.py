@@ -147,7 +147,7 @@ async def _met(views: Any, asked: CohortFreezeRequested) -> str:
 
     from console.following import LOOK_S, freeze_of
 
-    while (freeze := await freeze_of(views, asked)) is None:
+    while (freeze := await freeze_of(views, asked)) is None:  # noqa: ASYNC110  a row in a database has no event
         await asyncio.sleep(LOOK_S)
     return freeze
 

@@ -136,9 +136,8 @@ def show(context: typer.Context, item: Item, as_json: Json = False) -> None:
     if as_json:
         return print_json({"item": item, **row})
     fault = row["rejection"]
-    say(
-        f"{item} is {row['state']}; it came {ago(row['received_at'])} ago as {row['topic']}[{row['partition']}]@{row['offset']}"
-    )
+    event = f"{row['topic']}[{row['partition']}]@{row['offset']}"
+    say(f"{item} is {row['state']}; it came {ago(row['received_at'])} ago as {event}")
     say(f"{fault['code']}: {fault['message']} [{fault['where']}]. Rule: {fault['rule']}. To mend it: {fault['fix']}.")
     if row["decided_by"]:
         say(f"{row['state']} by {row['decided_by']} {ago(row['decided_at'])} ago: {row['decision_reason']}")

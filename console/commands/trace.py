@@ -1,7 +1,144 @@
+"""`trace SUBJECT`: what led to what, from the spans in the state folder; no tracing backend is needed."""
+
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from console.invocation import invocation
+from console.output import Json
+
+if TYPE_CHECKING:
+    from chassis.settings import Settings
+    from chassis.telemetry.spans import Span
+    from console.labels import Labels
+    from console.spantree import Node, Trace
+
+PANEL = "See"
+LATEST = 5
+
 
 def register(app: typer.Typer) -> None:
-    pass
+    app.command(rich_help_panel=PANEL)(trace)
+
+
+def trace(
+    context: typer.Context,
+    subject: Annotated[
+        str,
+        typer.Argument(metavar="SUBJECT", help="A run, a sample (label, project/label, key), a cohort or a freeze."),
+    ],
+    every: Annotated[bool, typer.Option("--all", help=f"All its traces, not the latest {LATEST}.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What happened to a run, a sample or a cohort: each step, how long it took, how it ended, what it led to."""
+    import asyncio
+
+    from chassis.errors import reject
+    from chassis.telemetry.spans import read_spans
+    from console.output import note, print_json
+    from console.spantree import span_json, traces_of
+
+    settings = invocation(context).found()
+    labels = asyncio.run(_labels(settings))
+    spans = list(read_spans(settings.state_dir))
+    found = traces_of(spans, subject)
+    if not found and len(labels):
+        found = traces_of(spans, labels.resolve(subject))
+    if not found:
+        raise reject(
+            code="TRACE_UNKNOWN",
+            message="no span is about it",
+            where=subject,
+            rule=f"spans lie in {settings.state_dir / 'spans'}, each written when its step ends",
+            fix="`cohortstream status` shows what there is; while the site is down a sample is named by its key",
+        )
+    shown = found if every else found[-LATEST:]
+    if as_json:
+        return print_json(
+            [
+                {
+                    "trace_id": one.trace_id,
+                    "connected": one.connected,
+                    "seconds": one.seconds,
+                    "spans": [span_json(span) for span in one.spans],
+                }
+                for one in shown
+            ]
+        )
+    for one in shown:
+        _show(one, labels)
+    if len(shown) < len(found):
+        note(f"{len(found) - len(shown)} earlier traces (--all shows them)")
+
+
+def _show(one: Trace, labels: Labels) -> None:
+    from datetime import datetime
+
+    from rich.tree import Tree
+
+    from console.output import console, span
+
+    spans = one.spans
+    services = len({each.service for each in spans})
+    began = datetime.fromtimestamp(one.start / 1e9)
+    title = (
+        f"trace {one.trace_id}  {began:%Y-%m-%d %H:%M:%S}  {span(one.seconds)}, {len(spans)} steps in "
+        f"{services} services"
+    )
+    tree = Tree(title, guide_style="dim")
+    for root in one.roots:
+        _add(tree, root, labels)
+    screen = console()
+    screen.print(tree)
+    screen.print()
+
+
+def _add(tree: Any, node: Node, labels: Labels) -> None:
+    branch = tree.add(_line(node.span, labels, cause_lost=node.cause_lost))
+    for child in node.children:
+        _add(branch, child, labels)
+
+
+def _line(one: Span, labels: Labels, *, cause_lost: bool) -> Any:
+    from rich.text import Text
+
+    from console.output import span
+    from console.spantree import ATTEMPT, ENDING, SUBJECT
+
+    line = Text()
+    if not one.name.startswith(one.service):
+        line.append(f"{one.service} ", style="dim")
+    line.append(one.name, style="bold" if one.ok else "bold red")
+    subject = one.attributes.get(SUBJECT)
+    if subject:
+        line.append(f"  {labels.shown(str(subject))}")
+    line.append(f"  {span(one.seconds)}", style="cyan")
+    ending = one.attributes.get(ENDING)
+    if ending:
+        line.append(f"  {ending}", style="green" if ending == "done" else "yellow" if one.ok else "red")
+    attempt = one.attributes.get(ATTEMPT)
+    if isinstance(attempt, int) and attempt > 1:
+        line.append(f"  attempt {attempt}", style="yellow")
+    if one.links:
+        line.append(f"  {len(one.links)} link{'s' if len(one.links) > 1 else ''}", style="dim")
+    if cause_lost:
+        line.append("  (its cause is not recorded: still running, or killed)", style="dim")
+    return line
+
+
+async def _labels(settings: Settings) -> Labels:
+    """Labels where the ledger can be reached; none otherwise, as spans are read without a site too."""
+    from console.exits import Unreachable
+    from console.labels import Labels
+    from console.runtime import names_servers
+    from console.views import LABELS, open_views
+
+    if not names_servers(settings)[1]:
+        return Labels([])
+    try:
+        async with open_views(settings) as views:
+            return Labels(await views.rows("ingest", LABELS))
+    except Unreachable:
+        return Labels([])
