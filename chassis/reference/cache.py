@@ -15,6 +15,8 @@ import fcntl
 import json
 import os
 import shutil
+import stat
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
@@ -89,7 +91,9 @@ class ReferenceCache:
                 os.close(descriptor)
             else:
                 self._in_use[digest] = descriptor
-        os.utime(self._in_use[digest])
+        # stated, as the kernel's own "now" is the same for some milliseconds
+        now = time.time_ns()
+        os.utime(self._in_use[digest], ns=(now, now))
 
     async def _pull(self, store: Store, bundle: Bundle) -> None:
         digest = bundle.id.digest
@@ -156,11 +160,11 @@ class ReferenceCache:
             if digest not in self._in_use and self._remove(digest):
                 total -= used[digest]
 
-    def _last_use(self, digest: str) -> float:
+    def _last_use(self, digest: str) -> int:
         try:
-            return (self.root / f"{digest}.use").stat().st_mtime
+            return (self.root / f"{digest}.use").stat().st_mtime_ns
         except FileNotFoundError:
-            return 0.0
+            return 0
 
     def _remove(self, digest: str) -> bool:
         """False when somebody reads it. The lock's file stays: a new one would not exclude holders of the old."""
@@ -259,11 +263,14 @@ def _clear(home: Path) -> None:
 
 
 def _size(folder: Path) -> int:
+    """Bytes of its files."""
     total = 0
     for path in folder.rglob("*"):
         try:
-            total += path.stat().st_size
+            status = path.lstat()
         except FileNotFoundError:
             # removed or renamed by the process that it belongs to
             continue
+        if stat.S_ISREG(status.st_mode):
+            total += status.st_size
     return total
