@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from chassis.reference.local import LocalReference
 from chassis.tools import vcf
 from contracts.values import Provenance
 from services.annotate import consequences
+from services.annotate.engines.alleles import BASES, other_build, write_alleles
 from services.annotate.engines.protocol import NO_GENE_MODEL, AnnotatedCounts
 
 PROTEIN_CHANGE_AA = 1
@@ -33,7 +33,6 @@ PARAMETERS = ("--local-csq", "--trim-protein-seq", str(PROTEIN_CHANGE_AA), "--fo
 """`--force`: a contig without genes is a warning, not an error."""
 SAID_LIMIT = 500  # characters of the tool's last words in an error
 
-_BASES = re.compile(rb"[ACGTNacgtn]+")
 _OURS = (b"##cohortstream_consequence", b"##INFO=<ID=BCSQ,", b"##INFO=<ID=BCSQ_ALLELE,")
 
 
@@ -54,20 +53,14 @@ class CsqEngine:
 
     def annotate(self, *, vcf: Path, reference: LocalReference, out: Path, scratch: Path, log: Path) -> AnnotatedCounts:
         header = _header(vcf, reference)
-        if reference.gff is None:
-            return _merge(
-                source=vcf, found=iter(()), header=(*header[:-1], NO_GENE_MODEL.encode(), header[-1]), out=out
-            )
-        made = (
-            f"##cohortstream_consequence=bcftools csq {version()} {' '.join(PARAMETERS)} "
-            f"gene_model=sha256:{_sha256(reference.gff)}"
-        )
-        header = (*header[:-1], *(line.encode() for line in (*consequences.HEADER, made)), header[-1])
+        header = (*header[:-1], *(line.encode() for line in _stamp(reference)), header[-1])
         sites, told = scratch / "alleles.vcf", scratch / "alleles.csq.vcf"
         found: Iterator[tuple[bytes, bytes]] = iter(())
         try:
+            contigs = tuple(line for line in header if line.startswith(b"##contig="))
+            asked = write_alleles(vcf, contigs=contigs, fasta=reference.fasta, out=sites)
             # a gene model takes seconds to load: nothing to ask is no reason to
-            if _write_alleles(vcf, header, sites):
+            if asked and reference.gff is not None:
                 _run_csq(sites, reference.fasta, reference.gff, out=told, log=log)
                 found = _read_consequences(told)
             return _merge(source=vcf, found=found, header=header, out=out)
@@ -91,7 +84,7 @@ def _header(path: Path, reference: LocalReference) -> tuple[bytes, ...]:
     lengths = _contigs(reference)
     for name, length in vcf.contigs_of(header):
         if lengths.get(name) != length:
-            raise _other_build(path.name, f"contig {name} of length {length} is not in the reference")
+            raise other_build(path.name, f"contig {name} of length {length} is not in the reference")
     return header
 
 
@@ -100,37 +93,12 @@ def _contigs(reference: LocalReference) -> dict[str, int]:
     return {name: int(length) for name, length, *_ in (line.split("\t") for line in lines)}
 
 
-def _write_alleles(path: Path, header: tuple[bytes, ...], sites: Path) -> int:
-    """One line for each ALT that is made of bases, named `<record>.<allele>`; returns how many."""
-    alleles, before = 0, (b"", 0)
-    with sites.open("wb") as out:
-        out.write(b"##fileformat=VCFv4.2\n")
-        out.writelines(line + b"\n" for line in header if line.startswith(b"##contig="))
-        out.write(b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
-        for number, (contig, position, ref, alts) in enumerate(_places(path)):
-            at = (contig, int(position))
-            if at[0] == before[0] and at[1] < before[1]:
-                raise reject(
-                    code="NOT_SORTED",
-                    message=f"position {at[1]} comes after {before[1]}",
-                    where=f"{path.name}, record {number + 1}",
-                    rule="records stand in genome order",
-                    fix="sort the file with `bcftools sort`",
-                )
-            before = at
-            for allele, alt in enumerate(alts.split(b","), start=1):
-                # `*`, `<DEL>` and breakends say nothing about bases
-                if _BASES.fullmatch(alt):
-                    out.write(b"%s\t%s\t%d.%d\t%s\t%s\t.\t.\t.\n" % (contig, position, number, allele, ref, alt))
-                    alleles += 1
-    return alleles
-
-
-def _places(path: Path) -> Iterator[tuple[bytes, bytes, bytes, bytes]]:
-    for line in vcf.lines(path):
-        if not line.startswith(b"#"):
-            contig, position, _, ref, alts, _ = line.split(b"\t", 5)
-            yield contig, position, ref, alts
+def _stamp(reference: LocalReference) -> tuple[str, ...]:
+    """Header lines that say how the consequences were told."""
+    if reference.gff is None:
+        return (NO_GENE_MODEL,)
+    made = f"bcftools csq {version()} {' '.join(PARAMETERS)} gene_model=sha256:{_sha256(reference.gff)}"
+    return (*consequences.HEADER, f"##cohortstream_consequence={made}")
 
 
 def _run_csq(sites: Path, fasta: Path, gff: Path, *, out: Path, log: Path) -> None:
@@ -148,15 +116,6 @@ def _run_csq(sites: Path, fasta: Path, gff: Path, *, out: Path, log: Path) -> No
 
 
 def _why(said: str, status: int, *, fasta: Path, gff: Path) -> Rejected | ToolFailed:
-    blamed = re.search(r"does not match the VCF REF allele at (\S+)", said)
-    if blamed:
-        return reject(
-            code="REF_ALLELE",
-            message="REF is not what the reference has there",
-            where=blamed[1],
-            rule="each REF allele equals the reference's bases at its position",
-            fix="annotate with the reference that the calls were made against",
-        )
     if "No usable transcripts" in said or "Could not parse the line" in said:
         return reject(
             code="GFF_FORMAT",
@@ -197,7 +156,7 @@ def _merge(
                 if alt == b".":
                     continue
                 alleles += 1
-                if asked and _BASES.fullmatch(alt):
+                if asked and BASES.fullmatch(alt):
                     told = _answer(found, b"%d.%d" % (records, allele))
                     entries += [(allele, entry) for entry in told.split(b",") if entry]
                     annotated += bool(told)
@@ -224,16 +183,6 @@ def _with_consequences(info: bytes, entries: list[tuple[int, bytes]]) -> bytes:
         kept.append(b"BCSQ=" + b",".join(entry for _, entry in entries))
         kept.append(b"BCSQ_ALLELE=" + b",".join(b"%d" % allele for allele, _ in entries))
     return b";".join(kept) or b"."
-
-
-def _other_build(where: str, message: str) -> Rejected:
-    return reject(
-        code="BUILD_MISMATCH",
-        message=message,
-        where=where,
-        rule="the panel and the reference bundle have the same contigs",
-        fix="annotate with the reference that the calls were made against",
-    )
 
 
 def _sha256(path: Path) -> str:

@@ -118,8 +118,9 @@ def write_vcf(tmp_path: Path) -> WriteVcf:
 def record(
     contig: str, position: int, ref: str, alt: str, *genotypes: str, info: str = "DP=30", filters: str = "PASS"
 ) -> str:
-    """A line with GT:AD:DP:GQ columns; a genotype is GT alone, or all four fields."""
-    full = [gt if ":" in gt else f"{gt}:10,5:15:99" for gt in (genotypes or ("0/1", "0/0", "1/1"))]
+    """A line with GT:AD:DP:GQ columns; a genotype is GT alone, or all four fields, or `.`."""
+    depths = ",".join(["10", *["5"] * len(alt.split(","))])
+    full = [gt if ":" in gt or gt == "." else f"{gt}:{depths}:15:99" for gt in (genotypes or ("0/1", "0/0", "1/1"))]
     return "\t".join([contig, str(position), ".", ref, alt, "50", filters, info, "GT:AD:DP:GQ", *full])
 
 

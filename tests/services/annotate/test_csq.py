@@ -6,16 +6,19 @@ import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chassis.errors import Rejected, ToolFailed
 from chassis.reference.local import LocalReference
 from services.annotate import consequences, records
+from services.annotate.engines import csq
 from services.annotate.engines.csq import CsqEngine, version
 from services.annotate.engines.protocol import NO_GENE_MODEL, AnnotatedCounts, Engine
 
-Record = Callable[..., str]
+Line = Callable[..., str]
+WriteVcf = Callable[..., Path]
 Annotate = Callable[..., AnnotatedCounts]
 
 
@@ -46,7 +49,9 @@ def text(path: Path) -> list[str]:
     return gzip.decompress(path.read_bytes()).decode().splitlines()
 
 
-def test_each_allele_gets_its_own_consequence(annotate, write_vcf, record, gene, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_each_allele_gets_its_own_consequence(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, gene: Any, tmp_path: Path
+) -> None:
     first = gene.base(1040)
     source = write_vcf(
         "in.vcf.gz",
@@ -92,13 +97,17 @@ def test_each_allele_gets_its_own_consequence(annotate, write_vcf, record, gene,
     assert (missense.allele, missense.dna_change) == (1, "1055C>A")
 
 
-def test_a_frameshift_does_not_spell_out_the_protein(annotate, write_vcf, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_frameshift_does_not_spell_out_the_protein(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path
+) -> None:
     annotate(write_vcf("in.vcf.gz", [record("chr1", 1060, "G", "GA")]), tmp_path / "out.vcf.gz")
     (one,) = records.read(tmp_path / "out.vcf.gz")
     assert len(one.info["BCSQ"]) < 120
 
 
-def test_nothing_but_info_and_header_changes(annotate, write_vcf, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_nothing_but_info_and_header_changes(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path
+) -> None:
     odd = "0|1:3,1:.:7"
     source = write_vcf(
         "in.vcf.gz",
@@ -117,7 +126,9 @@ def test_nothing_but_info_and_header_changes(annotate, write_vcf, record, tmp_pa
     assert after[2][7] == "DP=3"
 
 
-def test_the_output_is_a_vcf_that_htslib_reads_by_region(annotate, write_vcf, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_output_is_a_vcf_that_htslib_reads_by_region(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path
+) -> None:
     import pysam
 
     source = write_vcf("in.vcf.gz", [record("chr1", 1055, "C", "A"), record("chr1", 1056, "T", "G")])
@@ -129,7 +140,9 @@ def test_the_output_is_a_vcf_that_htslib_reads_by_region(annotate, write_vcf, re
         assert one.info["BCSQ_ALLELE"] == (1,)
 
 
-def test_the_header_names_the_tool_and_no_place_or_time(annotate, write_vcf, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_header_names_the_tool_and_no_place_or_time(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path
+) -> None:
     annotate(write_vcf("in.vcf.gz", [record("chr1", 1055, "C", "A")]), tmp_path / "out.vcf.gz")
     header = [line for line in text(tmp_path / "out.vcf.gz") if line.startswith("##")]
     assert not any("Command" in line or "Date=" in line or str(tmp_path) in line or "/tmp" in line for line in header)
@@ -138,7 +151,9 @@ def test_the_header_names_the_tool_and_no_place_or_time(annotate, write_vcf, rec
     assert "gene_model=sha256:" in ours
 
 
-def test_equal_input_gives_equal_bytes_whatever_ran_before(annotate, write_vcf, record, reference, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_equal_input_gives_equal_bytes_whatever_ran_before(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, reference: LocalReference, tmp_path: Path
+) -> None:
     """bcftools keeps the last position in a static variable: intervals out of order, and calls after a failure."""
     late = write_vcf("late.vcf.gz", [record("chr1", 1496, "T", "C")])
     early = write_vcf("early.vcf.gz", [record("chr1", 1055, "C", "A")])
@@ -155,14 +170,18 @@ def gene_base(reference: LocalReference, position: int) -> str:
     return reference.fasta.read_text().splitlines()[1][position - 1]
 
 
-def test_annotating_again_replaces_the_earlier_annotation(annotate, write_vcf, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_annotating_again_replaces_the_earlier_annotation(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path
+) -> None:
     source = write_vcf("in.vcf.gz", [record("chr1", 1055, "C", "A"), record("chr2", 5, "A", "C", info=".")])
     annotate(source, tmp_path / "1.vcf.gz")
     annotate(tmp_path / "1.vcf.gz", tmp_path / "2.vcf.gz")
     assert text(tmp_path / "1.vcf.gz") == text(tmp_path / "2.vcf.gz")
 
 
-def test_who_else_is_in_the_cohort_changes_nothing(annotate, write_vcf, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_who_else_is_in_the_cohort_changes_nothing(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path
+) -> None:
     """Two changes of one codon on what could be one haplotype stay two changes, with or without the second carrier."""
     both = [record("chr1", 1054, "G", "T", "1/1", "0/0", "0/0"), record("chr1", 1055, "C", "A", "1/1", "0/0", "0/0")]
     apart = [record("chr1", 1054, "G", "T", "1/1", "0/0", "0/0"), record("chr1", 1055, "C", "A", "0/0", "0/0", "1/1")]
@@ -174,8 +193,8 @@ def test_who_else_is_in_the_cohort_changes_nothing(annotate, write_vcf, record, 
 
 
 def test_without_a_gene_model_records_pass_and_the_header_says_so(
-    annotate, write_vcf, record, reference, tmp_path
-) -> None:  # type: ignore[no-untyped-def]
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, reference: LocalReference, tmp_path: Path
+) -> None:
     source = write_vcf("in.vcf.gz", [record("chr1", 1055, "C", "A"), record("chr2", 5, "A", "C")])
     counts = annotate(source, tmp_path / "out.vcf.gz", replace(reference, gff=None))
     assert counts == AnnotatedCounts(records=2, alleles=2, annotated=0)
@@ -185,27 +204,31 @@ def test_without_a_gene_model_records_pass_and_the_header_says_so(
     assert not (tmp_path / "csq.log").exists()
 
 
-def test_an_interval_without_variants_is_annotated_too(annotate, write_vcf, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_an_interval_without_variants_is_annotated_too(annotate: Annotate, write_vcf: WriteVcf, tmp_path: Path) -> None:
     counts = annotate(write_vcf("in.vcf.gz", []), tmp_path / "out.vcf.gz")
     assert counts == AnnotatedCounts(records=0, alleles=0, annotated=0)
     assert list(records.read(tmp_path / "out.vcf.gz")) == []
     assert (tmp_path / "out.vcf.gz.tbi").is_file()
 
 
-def test_another_ref_allele_is_refused_by_place(annotate, write_vcf, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_another_ref_allele_is_refused_by_place(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path
+) -> None:
     with pytest.raises(Rejected, match="chr1:1055") as refused:
         annotate(write_vcf("in.vcf.gz", [record("chr1", 1055, "G", "A")]), tmp_path / "out.vcf.gz")
     assert refused.value.rejection.code == "REF_ALLELE"
 
 
 @pytest.mark.parametrize("contig", ["##contig=<ID=chr1,length=2999>", "##contig=<ID=chr9,length=10>"])
-def test_another_build_is_refused(annotate, write_vcf, contig, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_another_build_is_refused(annotate: Annotate, write_vcf: WriteVcf, contig: str, tmp_path: Path) -> None:
     with pytest.raises(Rejected) as refused:
         annotate(write_vcf("in.vcf.gz", [], meta=("##fileformat=VCFv4.2", contig)), tmp_path / "out.vcf.gz")
     assert refused.value.rejection.code == "BUILD_MISMATCH"
 
 
-def test_records_out_of_order_are_refused(annotate, write_vcf, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_records_out_of_order_are_refused(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path
+) -> None:
     source = write_vcf("in.vcf.gz", [record("chr1", 1056, "T", "G"), record("chr1", 1055, "C", "A")])
     with pytest.raises(Rejected, match="record 2") as refused:
         annotate(source, tmp_path / "out.vcf.gz")
@@ -213,7 +236,9 @@ def test_records_out_of_order_are_refused(annotate, write_vcf, record, tmp_path)
 
 
 @pytest.mark.parametrize("model", ["##gff-version 3\n", "rubbish\n"])
-def test_a_gene_model_that_csq_cannot_read_is_refused(annotate, write_vcf, record, reference, tmp_path, model) -> None:  # type: ignore[no-untyped-def]
+def test_a_gene_model_that_csq_cannot_read_is_refused(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, reference: LocalReference, tmp_path: Path, model: str
+) -> None:
     gff = tmp_path / "other.gff3"
     gff.write_text(model)
     source = write_vcf("in.vcf.gz", [record("chr1", 1055, "C", "A")])
@@ -222,32 +247,48 @@ def test_a_gene_model_that_csq_cannot_read_is_refused(annotate, write_vcf, recor
     assert refused.value.rejection.code == "GFF_FORMAT"
 
 
-def test_a_tool_that_fails_says_why_without_our_folders(annotate, write_vcf, record, reference, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    gone = reference.fasta.parent / "gone" / "tiny.fa"
-    gone.parent.mkdir(exist_ok=True)
-    gone.with_name("tiny.fa.fai").write_text(reference.fai.read_text())
+def test_a_tool_that_fails_says_why_without_our_folders(
+    annotate: Annotate,
+    write_vcf: WriteVcf,
+    record: Line,
+    reference: LocalReference,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(csq, "PARAMETERS", ("--regions-file", str(reference.fasta.with_name("no-such.bed"))))
     source = write_vcf("in.vcf.gz", [record("chr1", 1055, "C", "A")])
     with pytest.raises(ToolFailed) as failed:
-        annotate(source, tmp_path / "out.vcf.gz", replace(reference, fasta=gone))
+        annotate(source, tmp_path / "out.vcf.gz")
     assert failed.value.tool == "bcftools csq"
-    assert "tiny.fa" in failed.value.said
-    assert str(gone.parent) not in failed.value.said
-    assert "tiny.fa" in (tmp_path / "csq.log").read_text()
+    assert "no-such.bed" in failed.value.said
+    assert str(reference.fasta.parent) not in failed.value.said
+    assert "no-such.bed" in (tmp_path / "csq.log").read_text()
 
 
-def test_a_file_that_was_cut_short_is_no_input(annotate, write_vcf, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_reference_that_is_not_there_is_no_fault_of_the_calls(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, reference: LocalReference, tmp_path: Path
+) -> None:
+    gone = tmp_path / "tiny.fa"
+    gone.with_name("tiny.fa.fai").write_text(reference.fai.read_text())
+    with pytest.raises(ToolFailed, match=r"tiny\.fa"):
+        annotate(write_vcf("in.vcf.gz", []), tmp_path / "out.vcf.gz", replace(reference, fasta=gone))
+
+
+def test_a_file_that_was_cut_short_is_no_input(
+    annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path
+) -> None:
     source = write_vcf("in.vcf.gz", [record("chr1", 1055, "C", "A")])
     source.write_bytes(source.read_bytes()[:-28])
     with pytest.raises(ToolFailed, match="end block"):
         annotate(source, tmp_path / "out.vcf.gz")
 
 
-def test_scratch_is_left_empty(annotate, write_vcf, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_scratch_is_left_empty(annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path) -> None:
     annotate(write_vcf("in.vcf.gz", [record("chr1", 1055, "C", "A")]), tmp_path / "out.vcf.gz")
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_another_gene_model_is_another_provenance(reference, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_another_gene_model_is_another_provenance(reference: LocalReference, tmp_path: Path) -> None:
     engine = CsqEngine()
     gff = tmp_path / "other.gff3"
     gff.write_text(reference.gff.read_text() + "#\n")
