@@ -1,0 +1,1 @@
+"""From a sequencer's run folder to validated FASTQs in the store and one `run.completed`."""
