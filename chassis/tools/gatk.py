@@ -45,8 +45,8 @@ JVM_FLAGS = (
 )
 QUICK = "-XX:TieredStopAtLevel=1"
 QUICK_BELOW_MB = 4096
-"""In a smaller slot only the quick compiler runs. Measured on samples of 100 kb at 28x, processor seconds for
-alignment to gVCF in one warm JVM: 10 for the first, then 5.4 each with the quick compiler; 16, 10, 6.5, 6.4, then 5 with
+"""In a smaller slot only the quick compiler runs. Measured on samples of 100 kb at 28x, processor seconds from reads to
+gVCF in one warm JVM: 10 for the first and 5.4 for each other with the quick compiler; 16, 10, 6.5, 6.4, then 5 with
 both. Small slots are for small samples, which end before the better code has paid for its making."""
 
 _USER_ERROR = 2

@@ -101,6 +101,7 @@ def to_cram(bam: Path, *, fasta: Path, out_cram: Path, threads: int) -> Path:
         *("--output-fmt-option", f"version={CRAM_VERSION[0]}.{CRAM_VERSION[1]}"),
         *("--reference", str(fasta), "-@", f"{threads - 1}", "-o", str(out_cram), str(bam)),
     )
+    _forget_where_the_reference_lies(out_cram)
     if not has_eof(out_cram) or cram_version(out_cram) != CRAM_VERSION:
         raise ToolFailed(tool="samtools view", status="incomplete", said=f"{out_cram.name} is not a whole CRAM 3.0")
     return index(out_cram)
@@ -131,7 +132,7 @@ def _write_run(records: Iterable[AlignedSegment], header: AlignmentHeader, path:
 
     primary = 0
     # written once, read once or twice
-    with AlignmentFile(str(path), "wb", header=header, format_options=[b"level=1"]) as out:
+    with AlignmentFile(str(path), "wb", header=header, format_options=["level=1"]) as out:
         for record in sorted(records, key=_place):
             out.write(record)
             primary += not record.flag & 0x900
@@ -142,6 +143,21 @@ def _place(record: AlignedSegment) -> tuple[int, int, bool]:
     """Coordinate order as samtools sorts: contig, position, forward strand first; unplaced records last."""
     contig = record.reference_id
     return (contig if contig >= 0 else 1 << 31, record.reference_start, bool(record.flag & 0x10))
+
+
+def _forget_where_the_reference_lies(cram: Path) -> None:
+    """htslib writes the FASTA's path into every `@SQ` line as UR; the sequence's MD5 says which it is."""
+    from pysam import AlignmentFile
+
+    with AlignmentFile(str(cram), check_sq=False) as records:
+        header = records.header.to_dict()
+    for line in header.get("SQ", []):
+        line.pop("UR", None)
+    text = cram.with_name(cram.name + ".header.sam")
+    with AlignmentFile(str(text), "wh", header=header):
+        pass
+    _samtools("reheader", "-P", "-i", str(text), str(cram))
+    text.unlink()
 
 
 def _merge(runs: Sequence[Path], out: Path) -> Path:
@@ -156,7 +172,7 @@ def _samtools(command: str, *arguments: str) -> str:
     import pysam
     from pysam.utils import SamtoolsError
 
-    writes_file = "-o" in arguments or command == "index"
+    writes_file = "-o" in arguments or command in ("index", "reheader")
     try:
         said = getattr(pysam, command)(*arguments, catch_stdout=not writes_file)
     except SamtoolsError as error:

@@ -11,7 +11,7 @@ from services.align.engines.protocol import Engine
 def engine_for(name: str, *, memory_mb: int, aligner: Literal["pybwa", "bwa"] = "pybwa") -> Engine:
     """`memory_mb` is what one task may use. `bwa` is the program on PATH, for large samples.
 
-    Raises Rejected: CONFIG_ENGINE for an engine that this installation does not have, CONFIG_TOOL for a missing program.
+    Raises Rejected: CONFIG_ENGINE for an engine that is not installed here, CONFIG_TOOL for a missing program.
     """
     if name == "cpu":
         from chassis.tools.bwa import BwaProgram, Pybwa
