@@ -62,7 +62,7 @@ class Consumption:
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             parser=_parse,
-            decoder=_as_it_is,
+            decoder=_whole,
             fetch_max_wait_ms=100,
             session_timeout_ms=10_000,
             max_poll_records=100,
@@ -148,5 +148,6 @@ async def _parse(record: ConsumerRecord[Any, Any], original: Any) -> Any:
     return parsed
 
 
-async def _as_it_is(message: KafkaMessage) -> bytes:
-    return bytes(message.body)
+async def _whole(message: KafkaMessage) -> KafkaMessage:
+    """FastStream hands the handler what the decoder returns: the handler wants the record, not its body."""
+    return message
