@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_type_hints
@@ -71,12 +72,15 @@ def load_rules(name: str, *, path: Path = BUILT_IN) -> QcRules:
     return QcRules(name=name, thresholds=thresholds)
 
 
-def verdict(rules: QcRules, metrics: CramMetrics) -> QcVerdict:
-    """Pass when every threshold holds; otherwise the worst verdict of those missed, with a reason for each."""
+def verdict(rules: QcRules, metrics: CramMetrics | Mapping[str, float]) -> QcVerdict:
+    """Pass when every threshold holds; otherwise the worst verdict of those missed, with a reason for each.
+
+    Figures by name do as well: a call's task carries them so.
+    """
     reasons: list[str] = []
     status = QcStatus.passed
     for figure, threshold in rules.thresholds.items():
-        missed = threshold.missed_by(getattr(metrics, figure))
+        missed = threshold.missed_by(metrics[figure] if isinstance(metrics, Mapping) else getattr(metrics, figure))
         if missed is not None:
             reasons.append(f"{figure} {missed}")
             status = QcStatus.failed if QcStatus.failed in (status, threshold.otherwise) else QcStatus.held
