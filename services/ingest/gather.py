@@ -40,7 +40,7 @@ async def gather(tx: Tx, run: str) -> None:
     announced = await _settle_all(tx, row, good, now) if good else []
     refused = await tx.conn.fetch(sql.SAMPLES_OF_RUN, run)
     rejected = [sample for sample in refused if sample["state"] == "failed"]
-    parts = list(_parts(announced))
+    parts = list(in_parts(announced))
     if parts:
         await _announce(tx, row, parts, rejected=len(rejected))
     total = row["parts"] + len(parts)
@@ -144,7 +144,7 @@ async def _store(tx: Tx, run: str, row: Record, settled: Settled, now: datetime)
     await tx.conn.execute(sql.ANNOUNCED, run, sample, now, settled.arrival.value, settled.version)
 
 
-def _parts(samples: Sequence[RunSample]) -> Iterator[tuple[RunSample, ...]]:
+def in_parts(samples: Sequence[RunSample]) -> Iterator[tuple[RunSample, ...]]:
     """Cut the list so that each part's event stays under the limit of 64 KB."""
     part: list[RunSample] = []
     size = 0

@@ -60,9 +60,10 @@ async def record(
     await tx.conn.execute(sql.FORGET_COPY, place.root, place.folder)
     if row["state"] == RunState.checking:
         return
-    await tx.conn.execute(
-        sql.LOOKED, seen.run, {path: file.as_json() for path, file in seen.seen.items()}, mark, seen.papers
-    )
+    files = {path: file.as_json() for path, file in seen.seen.items()}
+    # a mark stands for a look that came to an end: a finished run that changes is looked at until it has settled
+    ended = "" if seen.offer is None and seen.rejection is None else mark
+    await tx.conn.execute(sql.LOOKED, seen.run, files, ended, seen.papers)
     if seen.rejection is not None:
         await _refuse(tx, row, seen, seen.rejection, now)
     elif seen.offer is not None:

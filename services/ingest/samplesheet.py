@@ -154,14 +154,13 @@ def _version(parts: Sections, *, name: str) -> tuple[int, str]:
     raise _column("neither the section [BCLConvert_Data] (v2) nor [Data] (v1) is there", where=name)
 
 
-def _row(table: _Table, line: Line, *, version: int, cloud: Mapping[str, tuple[str, str]]) -> Row:
+def _row(table: _Table, line: Line, *, version: int, cloud: _Cloud) -> Row:
     table.require("Sample_ID")
     sample = table.cell(line, "Sample_ID")
     if not sample:
         # nobody can say whom this row belongs to
         raise _column("the row names no sample", where=f"{table.name}, line {line.number}")
-    cloud_project, cloud_library = cloud.get(sample, ("", ""))
-    project = table.cell(line, "Sample_Project", "Project") or cloud_project
+    project, cloud_library = cloud.of(sample, table.cell(line, "Sample_Project", "Project"))
     if not project:
         raise _column("the row names no project (Sample_Project)", where=f"{table.name}, line {line.number}")
     if version == 1:
@@ -181,20 +180,33 @@ def _row(table: _Table, line: Line, *, version: int, cloud: Mapping[str, tuple[s
     )
 
 
-def _cloud(parts: Sections, *, name: str) -> dict[str, tuple[str, str]]:
-    """Project and library by sample id. A sample with two libraries here must say by row which is which."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cloud:
+    """Libraries by sample id and project, as `[Cloud_Data]` gives them."""
+
+    libraries: Mapping[str, Mapping[str, str]]
+
+    def of(self, sample: str, project: str) -> tuple[str, str]:
+        """Project and library of a row. A row without a project has the one that the section gives, if it is one."""
+        said = self.libraries.get(sample, {})
+        if not project:
+            return next(iter(said.items())) if len(said) == 1 else ("", "")
+        return project, said.get(project, said.get("", ""))
+
+
+def _cloud(parts: Sections, *, name: str) -> _Cloud:
     lines = parts.get("cloud_data", ())
     if not lines:
-        return {}
+        return _Cloud(libraries={})
     table = _Table.read(lines, section="Cloud_Data", name=name)
     table.require("Sample_ID")
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for line in table.lines:
-        sample = table.cell(line, "Sample_ID")
-        said = (table.cell(line, "ProjectName"), table.cell(line, "LibraryName"))
-        if found.setdefault(sample, said) != said:
+        library = table.cell(line, "LibraryName")
+        said = found.setdefault(table.cell(line, "Sample_ID"), {})
+        if said.setdefault(table.cell(line, "ProjectName"), library) != library:
             raise _column("a sample has two different rows in [Cloud_Data]", where=f"{name}, line {line.number}")
-    return found
+    return _Cloud(libraries=found)
 
 
 def _further(parts: Sections, *, name: str) -> dict[str, frozenset[str]]:
