@@ -15,14 +15,14 @@ from console.invocation import Invocation
 COMMANDS = (
     "console.demo.command",
     "console.commands.site",
-    "console.commands.services",
     "console.commands.reference",
     "console.commands.status",
     "console.commands.samples",
+    "console.commands.trace",
     "console.commands.cohorts",
     "console.commands.steering",
     "console.commands.archive",
-    "console.commands.trace",
+    "console.commands.services",
 )
 """Modules with a `register(app)`, in the order of the help page. They import nothing heavy outside their functions."""
 

@@ -56,13 +56,15 @@ def run(settings: Settings) -> None:
 
 
 def _greet(screen: Console, site: RunningSite, seconds: float) -> None:
-    screen.print(f"the site is up after {span(seconds)}", style="bold green")
-    screen.print(f"  state    {site.settings.state_dir}", soft_wrap=True)
-    screen.print(f"  store    {site.settings.store.base}", soft_wrap=True)
+    screen.print(f"the site is up after {span(seconds)}", style="bold green", markup=False)
+    screen.print(f"  state    {site.settings.state_dir}", soft_wrap=True, markup=False)
+    screen.print(f"  store    {site.settings.store.base}", soft_wrap=True, markup=False)
     roots = ", ".join(str(root) for root in site.settings.ingest.roots)
-    screen.print(f"  runs     {roots or 'no folder is watched: set [ingest] roots'}", soft_wrap=True)
+    screen.print(f"  runs     {roots or 'no folder is watched: set [ingest] roots'}", soft_wrap=True, markup=False)
     if site.settings.align.reference is None:
-        screen.print("  note     no reference is named in [align] reference: samples wait for one", style="yellow")
+        screen.print(
+            "  note     no reference is named in [align] reference: samples wait for one", style="yellow", markup=False
+        )
     screen.print("Ctrl-C stops it. From another terminal: cohortstream status | doctor | cohort freeze NAME --all\n")
 
 

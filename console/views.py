@@ -50,10 +50,10 @@ VERSIONS = "select * from status_version where sample = $1 order by version"
 COHORTS = "select * from status_cohort order by cohort"
 COHORT = "select * from status_cohort where cohort = $1"
 FREEZES = "select * from status_freeze where cohort = $1 order by number"
-FREEZE = "select * from status_freeze where freeze = $1"
-INTERVALS = "select * from status_interval where freeze = $1 order by index"
+FREEZE = 'select * from status_freeze where "freeze" = $1'
+INTERVALS = 'select * from status_interval where "freeze" = $1 order by index'
 PANELS = "select * from status_panel where cohort = $1 order by number desc"
-PANEL = "select * from status_panel where freeze = $1"
+PANEL = 'select * from status_panel where "freeze" = $1'
 PLAN = "select * from status_plan"
 INVENTORY = "select * from status_inventory"
 INVENTORY_OBJECTS = "select * from status_inventory_object order by size desc nulls first"
