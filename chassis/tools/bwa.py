@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -103,7 +104,8 @@ class Pybwa:
         if self._loaded is None or self._loaded[0] != fasta:
             self._loaded = None  # two indexes of a human genome do not fit where one does
             try:
-                with output_to(log):
+                with output_to(log), warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ResourceWarning)  # pybwa leaves the dictionary open
                     self._loaded = (fasta, BwaMem(prefix=str(fasta)))
             except FileNotFoundError as error:
                 raise _no_index(fasta) from error

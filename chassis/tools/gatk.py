@@ -26,7 +26,7 @@ MAIN = "org.broadinstitute.hellbender.Main"
 HEAP_FRACTION = 0.8
 """Of the task's memory; the rest is for the JVM itself, native PairHMM and zlib. GenomicsDB wants 0.6."""
 
-PICARD_TOOLS = frozenset({"MarkDuplicates", "GatherVcfs", "MergeVcfs", "SortVcf", "CollectInsertSizeMetrics"})
+PICARD_TOOLS = frozenset({"MarkDuplicates", "SortSam", "GatherVcfs", "MergeVcfs", "SortVcf"})
 """Tools of the Picard part of GATK: they spell `--tmp-dir` as `--TMP_DIR`."""
 
 SYSTEM_PROPERTIES = (
@@ -203,4 +203,4 @@ def _jvm_flags(memory_mb: int, quick: bool | None) -> tuple[str, ...]:
 def _heap_mb(memory_mb: int, heap_fraction: float) -> int:
     if not 0.1 <= heap_fraction <= 0.95:
         raise ValueError(f"heap_fraction {heap_fraction} leaves no room for the heap or for what lies outside it")
-    return max(64, int(memory_mb * heap_fraction))
+    return int(memory_mb * heap_fraction)

@@ -114,7 +114,6 @@ class CpuEngine:
                 *("--PROGRAM_GROUP_VERSION", self._gatk.version),
                 "--PROGRAM_GROUP_COMMAND_LINE",
                 f"MarkDuplicates --OPTICAL_DUPLICATE_PIXEL_DISTANCE {optical_distance}",
-                *("--SORTING_COLLECTION_SIZE_RATIO", f"{_sorting_share(expected):.4f}"),
             ],
             log=scratch / "MarkDuplicates.log",
         )
@@ -161,12 +160,6 @@ class CpuEngine:
         return gather_gvcf(
             parts, out_gvcf, header_lines=(f"##cohortstreamCaller={made_by.version} {made_by.parameters}",)
         )
-
-
-def _sorting_share(reads: int) -> float:
-    """The share of the heap that MarkDuplicates allocates for sorting, twice over and before it has read anything:
-    Picard's own quarter costs a small sample more time than the rest of its work. What does not fit goes to disk."""
-    return min(0.25, max(0.005, reads * 100 / 2**30))
 
 
 def provenance_of(aligner: Aligner, parameters: CpuParameters, *, gatk_version: str) -> Provenance:
