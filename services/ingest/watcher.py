@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -118,9 +119,15 @@ async def _look(watch: Watch, place: Place, *, run: Record | None, copy: Record 
     former_gone = await _former_gone(watch, observed.run, place)
     if observed.offer is not None and (run is None or run["acted"] != observed.papers):
         await _keep_sheet(watch.store, observed)
-    with tracer().start_as_current_span("ingest run folder", attributes={"cohortstream.subject": observed.run}):
+    # a run that waits is looked at over and over: only a look that decides something is worth a span
+    decides = observed.offer is not None or observed.rejection is not None
+    with _span(observed.run) if decides else nullcontext():
         async with watch.ledger.transaction() as tx:
             await record(tx, observed, place, mark=mark, identity=watch.identity, former_gone=former_gone)
+
+
+def _span(run: str) -> AbstractContextManager[object]:
+    return tracer().start_as_current_span("ingest run folder", attributes={"cohortstream.subject": run})
 
 
 def _needs_no_look(run: Record, mark: str) -> bool:
