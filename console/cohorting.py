@@ -69,7 +69,7 @@ def show_cohort(found: Mapping[str, Any]) -> None:
         ]
         columns = ("freeze", "state", "#since", "#samples", "#intervals", "engine", "by", "waits for")
         return screen.print(table(columns, rows))
-    say(f"{found['freeze']} is {found['state']} since {ago(found['since'])}")
+    say(f"{found['freeze']} is {found['state']} ({ago(found['since'])})")
     say(f"{found['samples']} samples, engine {found['engine']}, asked for by {found['requested_by']}")
     if found["waits_for"]:
         say(f"waits for {found['waits_for']}")

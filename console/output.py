@@ -55,7 +55,8 @@ def print_json(document: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> Table:
-    """A table whose cells are texts or what rich can draw; `#` before a column's name aligns it to the right."""
+    """A table whose cells are texts or what rich can draw. Before a column's name, `#` aligns it to the right, `!`
+    keeps its cells whole (ids that people copy)."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -70,7 +71,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
         show_header=any(columns),
     )
     for name in columns:
-        made.add_column(name.lstrip("#"), justify="right" if name.startswith("#") else "left", overflow="fold")
+        made.add_column(
+            name.lstrip("#!"),
+            justify="right" if name.startswith("#") else "left",
+            no_wrap=name.startswith(("#", "!")),
+            overflow="fold",
+        )
     for row in rows:
         made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return made
@@ -83,8 +89,13 @@ def state(word: str) -> Any:
 
 
 def ago(moment: datetime | None, *, now: datetime | None = None) -> str:
-    """`12 s`, `3 min`, `5 h 10 min`, `2 d`: how long since."""
-    return "" if moment is None else span((now or datetime.now(UTC)) - moment)
+    """`12 s ago`, `3 min ago`; nothing for no moment."""
+    return "" if moment is None else f"{age(moment, now=now)} ago"
+
+
+def age(moment: datetime | None, *, now: datetime | None = None) -> str:
+    """`12 s`, `3 min`, `5 h 10 min`, `2 d`: how long since, in whole seconds at least."""
+    return "" if moment is None else span(max(1.0, round(((now or datetime.now(UTC)) - moment).total_seconds())))
 
 
 def span(length: timedelta | float) -> str:
@@ -94,7 +105,7 @@ def span(length: timedelta | float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+        return f"{seconds:.1f} s" if seconds < 10 and seconds % 1 else f"{seconds:.0f} s"
     minutes = int(seconds // 60)
     if minutes < 120:
         return f"{minutes} min"

@@ -37,7 +37,7 @@ def show_panel(row: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> No
     figures = row["summary"]
     screen = console()
     screen.print(f"panel {row['freeze']}", style="bold")
-    say(f"released {ago(row['released_at'])} ago")
+    say(f"released {ago(row['released_at'])}")
     passed = f"{figures['passed']:,} passed ({1 - figures['filtered_rate']:.1%})"
     facts = [
         ("samples", f"{figures['samples']:,}"),
@@ -47,9 +47,8 @@ def show_panel(row: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> No
     ]
     for decision in row["decisions"] or ():
         model = f" on {', '.join(decision['annotations'])}" if decision.get("annotations") else ""
-        facts.append(
-            (f"{decision['variant_type']} filter", f"{METHODS[decision['method']]}{model}: {decision['rule']}")
-        )
+        rule = decision["rule"].removeprefix("hard filters: ")
+        facts.append((f"{decision['variant_type']} filter", f"{METHODS[decision['method']]}{model}: {rule}"))
     screen.print(table(("", ""), [(Text(name, style="dim"), said) for name, said in facts]))
     say("\nfiles:")
     for one in files[:MOST_FILES]:
@@ -57,21 +56,22 @@ def show_panel(row: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> No
     if len(files) > MOST_FILES:
         note(f"  {len(files) - MOST_FILES} more: --json lists them all")
     if asked := query(files):
-        say(f"\ntry:\n  {asked}")
+        say("\ntry (DuckDB comes with the annotate extra):")
+        say(f'  python -c "import duckdb; duckdb.sql(\\"{asked}\\").show()"')
 
 
 METHODS = {"vqsr": "a trained model (VQSR)", "hard-filter": "hard filters"}
 
 
 def query(files: Sequence[Mapping[str, Any]]) -> str | None:
-    """A first DuckDB query on the panel's Parquet files; None where there are none."""
+    """A first SQL query for DuckDB on the panel's Parquet files; None where there are none."""
     lake = [one.get("path") or one["uri"] for one in files if one["kind"] == "parquet"]
     variants = [path for path in lake if "/variants/" in path]
     if not variants:
         return None
     glob = f"{variants[0].partition('/variants/')[0]}/variants/**/*.parquet"
     select = "select contig, filter, count(*) as variants"
-    return f"duckdb -c \"{select} from read_parquet('{glob}', hive_partitioning=true) group by all order by all\""
+    return f"{select} from read_parquet('{glob}', hive_partitioning=true) group by all order by all"
 
 
 def _artifacts(value: Any) -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@ def show_runs(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> None:
 
 def show_run(found: OneRun, labels: Labels) -> None:
     row = found.run
-    say(f"{row['run']} is {row['state']} since {ago(row['since'])} ({row['root']})")
+    say(f"{row['run']} is {row['state']} ({ago(row['since'])}); its folder lies in {row['root']}")
     if row["waits_for"]:
         say(f"waits for {row['waits_for']}")
     say("")

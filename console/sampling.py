@@ -76,7 +76,7 @@ def show_sample(row: Mapping[str, Any]) -> None:
 
     screen = console()
     say(f"{row['label']} ({row['project']})  {row['key']}" if row["project"] else row["key"])
-    facts = [("state", f"{row['state'] or 'unknown'}, since {ago(row['since'])}")]
+    facts = [("state", f"{row['state'] or 'unknown'} ({ago(row['since']) or 'nothing is known of it'})")]
     if row["waits_for"]:
         facts.append(("waits for", row["waits_for"]))
     if row["verdict"]:

@@ -55,14 +55,15 @@ def plan(context: typer.Context, every: Some = False, as_json: Json = False) -> 
             row["artifact"][:12],
             row["kind"],
             size(row["size"] or 0),
-            row["tier"],
-            f"{row['action']} ({row['policy']})",
+            row["action"],
             state(row["state"]),
-            "; ".join(row["why_not"]) or row["note"] or "",
+            f"{row['policy']}: {'; '.join(row['why_not']) or row['note'] or 'all its guards hold'}",
         )
         for row in (rows if every else rows[:ROWS])
     ]
-    console().print(table(("artifact", "kind", "#size", "lies in", "action (policy)", "state", "why not yet"), shown))
+    console().print(
+        table(("!artifact", "!kind", "#size", "!would", "!state", "by which policy, and why not yet"), shown)
+    )
     due = [row for row in rows if row["state"] == "due"]
     saved = sum(row["saves_monthly"] or 0 for row in due)
     left = "" if every or len(rows) <= ROWS else f"; {len(rows) - ROWS} lines more (--all)"
@@ -76,7 +77,7 @@ def inventory(
 ) -> None:
     """What lies in the store and no event names: orphans, workspaces, unfinished uploads; sized and priced."""
     from console import views as v
-    from console.output import ago, console, print_json, say, size, table
+    from console.output import age, ago, console, print_json, say, size, table
 
     rows = _rows(context, v.INVENTORY_OBJECTS if objects else v.INVENTORY, as_json=as_json)
     if as_json:
@@ -85,7 +86,7 @@ def inventory(
         return say("nothing was found that no event names, or no inventory was taken yet")
     if objects:
         each = [
-            (row["what"], row["kind"] or "", size(row["size"] or 0), ago(row["modified"]), row["uri"]) for row in rows
+            (row["what"], row["kind"] or "", size(row["size"] or 0), age(row["modified"]), row["uri"]) for row in rows
         ]
         return console().print(table(("what", "kind", "#size", "#age", "uri"), each))
     shown = [
@@ -100,7 +101,7 @@ def inventory(
         for row in rows
     ]
     console().print(table(("what", "kind", "lies in", "#objects", "#size", "#a month"), shown))
-    say(f"taken {ago(rows[0]['taken_at'])} ago")
+    say(f"taken {ago(rows[0]['taken_at'])}")
 
 
 def storage(context: typer.Context, as_json: Json = False) -> None:
@@ -133,7 +134,7 @@ def holds(context: typer.Context, as_json: Json = False) -> None:
     if not rows:
         return say("nothing is held")
     shown = [(row["artifact"][:12], row["actor"], ago(row["placed_at"]), row["reason"]) for row in rows]
-    console().print(table(("artifact", "by", "#since", "reason"), shown))
+    console().print(table(("!artifact", "by", "#since", "reason"), shown))
 
 
 def restore(

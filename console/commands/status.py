@@ -106,7 +106,7 @@ def _of_subject(snapshot: Snapshot, subject: str) -> tuple[Standing, ...]:
 
 
 def _show(snapshot: Snapshot, lines: tuple[Standing, ...], *, left_out: int, alone: bool) -> None:
-    from console.output import ago, console, note, say, span, state, table
+    from console.output import age, ago, console, note, say, span, state, table
 
     screen = console()
     for kind in dict.fromkeys(line.kind for line in lines):
@@ -129,7 +129,7 @@ def _show(snapshot: Snapshot, lines: tuple[Standing, ...], *, left_out: int, alo
                 pool.service,
                 pool.pool,
                 *(str(n) for n in (pool.queued, pool.running, pool.done, pool.failed)),
-                ago(pool.oldest),
+                age(pool.oldest),
                 span(pool.seconds),
             )
             for pool in snapshot.pools
@@ -137,7 +137,7 @@ def _show(snapshot: Snapshot, lines: tuple[Standing, ...], *, left_out: int, alo
         columns = ("service", "pool", "#queued", "#running", "#done", "#failed", "#oldest waits", "#work done")
         screen.print(table(columns, work))
         screen.print()
-    behind = [f"{o.service} {o.backlog} (oldest {ago(o.oldest)})" for o in snapshot.outboxes if o.backlog]
+    behind = [f"{o.service} {o.backlog} (oldest {age(o.oldest)})" for o in snapshot.outboxes if o.backlog]
     say(f"outbox: {', '.join(behind)} not in Kafka yet" if behind else "outbox: every event is in Kafka")
     held = ", ".join(f"{service} {count}" for service, count in snapshot.held.items())
     say(f"quarantine: {held} held; see `cohortstream quarantine list`" if held else "quarantine: empty")

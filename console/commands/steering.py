@@ -78,7 +78,7 @@ def list_(
     import asyncio
 
     from console import views as v
-    from console.output import ago, console, note, print_json, say, state, table
+    from console.output import age, console, note, print_json, say, state, table
     from console.site import builder_of
     from console.supervisor import SERVICES
 
@@ -106,7 +106,7 @@ def list_(
                 item["code"],
                 item["rejection"]["message"],
                 f"{item['topic']}[{item['partition']}]@{item['offset']}",
-                ago(item["received_at"]),
+                age(item["received_at"]),
                 state(item["state"]),
             )
             for item in items
@@ -137,10 +137,10 @@ def show(context: typer.Context, item: Item, as_json: Json = False) -> None:
         return print_json({"item": item, **row})
     fault = row["rejection"]
     event = f"{row['topic']}[{row['partition']}]@{row['offset']}"
-    say(f"{item} is {row['state']}; it came {ago(row['received_at'])} ago as {event}")
+    say(f"{item} is {row['state']}; it came {ago(row['received_at'])} as {event}")
     say(f"{fault['code']}: {fault['message']} [{fault['where']}]. Rule: {fault['rule']}. To mend it: {fault['fix']}.")
     if row["decided_by"]:
-        say(f"{row['state']} by {row['decided_by']} {ago(row['decided_at'])} ago: {row['decision_reason']}")
+        say(f"{row['state']} by {row['decided_by']} {ago(row['decided_at'])}: {row['decision_reason']}")
 
 
 def replay(context: typer.Context, item: Item, reason: Reason, as_json: Json = False) -> None:

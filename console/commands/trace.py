@@ -78,7 +78,7 @@ def _show(one: Trace, labels: Labels) -> None:
 
     from rich.tree import Tree
 
-    from console.output import console, span
+    from console.output import console, say, span
 
     spans = one.spans
     services = len({each.service for each in spans})
@@ -87,7 +87,8 @@ def _show(one: Trace, labels: Labels) -> None:
         f"trace {one.trace_id}  {began:%Y-%m-%d %H:%M:%S}  {span(one.seconds)}, {len(spans)} steps in "
         f"{services} services"
     )
-    tree = Tree(title, guide_style="dim")
+    say(title)
+    tree = Tree("", guide_style="dim", hide_root=True)
     for root in one.roots:
         _add(tree, root, labels)
     screen = console()
@@ -95,13 +96,17 @@ def _show(one: Trace, labels: Labels) -> None:
     screen.print()
 
 
-def _add(tree: Any, node: Node, labels: Labels) -> None:
-    branch = tree.add(_line(node.span, labels, cause_lost=node.cause_lost))
+def _add(tree: Any, node: Node, labels: Labels, *, above: Any = None) -> None:
+    from console.spantree import SUBJECT
+
+    subject = node.span.attributes.get(SUBJECT)
+    branch = tree.add(_line(node.span, labels, cause_lost=node.cause_lost, said=subject == above))
     for child in node.children:
-        _add(branch, child, labels)
+        _add(branch, child, labels, above=subject)
 
 
-def _line(one: Span, labels: Labels, *, cause_lost: bool) -> Any:
+def _line(one: Span, labels: Labels, *, cause_lost: bool, said: bool) -> Any:
+    """One step. `said`: its subject is its cause's, and stands there already."""
     from rich.text import Text
 
     from console.output import span
@@ -112,7 +117,7 @@ def _line(one: Span, labels: Labels, *, cause_lost: bool) -> Any:
         line.append(f"{one.service} ", style="dim")
     line.append(one.name, style="bold" if one.ok else "bold red")
     subject = one.attributes.get(SUBJECT)
-    if subject:
+    if subject and not said:
         line.append(f"  {labels.shown(str(subject))}")
     line.append(f"  {span(one.seconds)}", style="cyan")
     ending = one.attributes.get(ENDING)
