@@ -14,7 +14,7 @@ from services.archive.gather import facts_for, recorded
 from services.archive.guards import Case
 from services.archive.lineage import Lineage
 from services.archive.plan import unmet
-from services.archive.policies import Policy, load_rules
+from services.archive.policies import PROOF, Policy, load_rules
 from services.archive.prices import PURGE
 from services.archive.tasks import ActTask
 
@@ -58,7 +58,8 @@ async def standing_of(conn: Connection, task: ActTask, *, settings: Settings, st
         return Standing(why_not=why_not)
     wanted = replacing(artifact, policy, case.lineage)
     replacements = await _kept_copies(conn, wanted)
-    if {replacement.id for replacement in replacements} != wanted:
+    unproven = not wanted and policy.action == PURGE and PROOF.get(artifact.kind) is not None
+    if unproven or {replacement.id for replacement in replacements} != wanted:
         return Standing(why_not=("no copy of what replaces it is recorded as kept",))
     return Standing(why_not=(), replacements=replacements, guards=policy.guards_for(artifact.kind))
 

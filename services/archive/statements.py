@@ -28,16 +28,16 @@ values ($1, $2, $3, $4, $5, (select ledger_now()))
 on conflict (sample, version, id) do update set passed = gvcf.passed or excluded.passed
 """
 FREEZE = """
-insert into freeze (id, cohort, recorded_at) values ($1, $2, (select ledger_now())) on conflict do nothing
+insert into cohort_freeze (id, cohort, recorded_at) values ($1, $2, (select ledger_now())) on conflict do nothing
 """
-RELEASED = "update freeze set released_at = coalesce(released_at, (select ledger_now())) where id = $1"
-FAILED = "update freeze set failed_at = coalesce(failed_at, (select ledger_now())) where id = $1"
+RELEASED = "update cohort_freeze set released_at = coalesce(released_at, (select ledger_now())) where id = $1"
+FAILED = "update cohort_freeze set failed_at = coalesce(failed_at, (select ledger_now())) where id = $1"
 MANIFEST = """
-insert into manifest (freeze, role, id, uri, parts, recorded_at) values ($1, $2, $3, $4, $5, (select ledger_now()))
+insert into manifest (freeze_id, role, id, uri, parts, recorded_at) values ($1, $2, $3, $4, $5, (select ledger_now()))
 on conflict do nothing
 """
-PART_READ = "insert into manifest_part (freeze, role, id, part) values ($1, $2, $3, $4) on conflict do nothing"
-MEMBERS = "insert into member (artifact, freeze) select unnest($1::text[]), $2 on conflict do nothing"
+PART_READ = "insert into manifest_part (freeze_id, role, id, part) values ($1, $2, $3, $4) on conflict do nothing"
+MEMBERS = "insert into member (artifact, freeze_id) select unnest($1::text[]), $2 on conflict do nothing"
 COUNT = """
 insert into told (artifact, count) values ($1, 1) on conflict (artifact) do update set count = told.count + 1
 returning count
@@ -71,13 +71,13 @@ GVCFS = "select * from gvcf where sample = any($1::text[])"
 FREEZES = """
 select f.id, f.released_at, f.failed_at is not null as failed,
        exists (
-           select from manifest m where m.freeze = f.id and m.role = 'members' and m.parts =
-               (select count(*) from manifest_part p where p.freeze = f.id and p.role = m.role and p.id = m.id)
+           select from manifest m where m.freeze_id = f.id and m.role = 'members' and m.parts =
+               (select count(*) from manifest_part p where p.freeze_id = f.id and p.role = m.role and p.id = m.id)
        ) as read,
-       array(select artifact from member where member.freeze = f.id and artifact = any($1::text[])) as members
-from freeze f
+       array(select artifact from member where member.freeze_id = f.id and artifact = any($1::text[])) as members
+from cohort_freeze f
 where (f.released_at is null and f.failed_at is null) or f.id = any($2::text[])
-   or exists (select from member where member.freeze = f.id and artifact = any($1::text[]))
+   or exists (select from member where member.freeze_id = f.id and artifact = any($1::text[]))
 """
 CRAM_REFERENCE = "select reference from cram where sample = $1 and version = $2 and id = $3"
 HOLDS = "select artifact, actor, reason from hold where released_at is null and artifact = any($1::text[])"
@@ -120,6 +120,13 @@ SPARE = """
 update artifact set state = 'stored', since = (select ledger_now()), action = null, policy = null, not_before = null,
                     condemned_count = null, last_act = $3, not_again_before = $4
 where id = $1 and uri = $2 and state = 'condemned' returning uri
+"""
+STRANDED = """
+update artifact a set state = 'stored', since = (select ledger_now()), action = null, policy = null, not_before = null,
+                      condemned_count = null, last_act = 'its act was cancelled'
+where a.state = 'condemned'
+  and (select task.state from task where task.key = 'act:' || a.id || ':' || a.condemned_count)
+      in ('cancelled', 'failed', 'done')
 """
 BEGUN = "select exists (select from task where belongs_to = $1 and state = 'leased' and checkpoint ? 'begun')"
 CONDEMNED_BY = """

@@ -61,6 +61,8 @@ class Sweep:
 
     async def _begin(self) -> None:
         async with self.ledger.transaction() as tx:
+            # A person may cancel an act as any other work: its copy must not stay condemned for ever.
+            await tx.conn.execute(statements.STRANDED)
             await tx.conn.execute(statements.STALE_POLICIES, [policy.name for policy in self.rules.policies])
             for tier, price in self.rules.prices.items():
                 await tx.conn.execute(statements.PRICE, tier, price.per_gb_month, price.overhead_bytes)

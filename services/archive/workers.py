@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from chassis.errors import Rejected, reject
 from chassis.faultpoints import point
 from chassis.ledger.ledger import connect
-from chassis.ledger.queue import backoff
 from chassis.outcomes import Done, Failed, Outcome, Retry
 from chassis.storage.manifests import read_manifest
-from chassis.storage.store import ARCHIVED_CLASSES, ObjectFacts, ObjectMissing, StoreUnavailable
+from chassis.storage.store import ARCHIVED_CLASSES, ObjectFacts, ObjectMissing
 from chassis.worker.context import TaskContext
 from contracts.values import Artifact
 from services.archive.named import artifacts_in
@@ -27,23 +25,7 @@ POLL_AT_LEAST, POLL_AT_MOST = 1.0, 900.0
 POLL_SHARE = 0.25
 """Of the time waited so far: a restore is noticed at most a quarter later than it was ready."""
 
-Work = Callable[[TaskContext], Awaitable[Outcome]]
 
-
-def patient(work: Work) -> Work:
-    """The store may be away for a while: then the task is tried again later, from its last checkpoint."""
-
-    @functools.wraps(work)
-    async def patiently(context: TaskContext) -> Outcome:
-        try:
-            return await work(context)
-        except StoreUnavailable as away:
-            return Retry(reason=str(away), after=backoff(context.lease.attempts, base=2.0))
-
-    return patiently
-
-
-@patient
 async def enrol(context: TaskContext) -> Outcome:
     """Result: `artifacts`, those that this part's entries name, anywhere inside; and the manifest's own `size`."""
     task = EnrolTask.of(context.lease)
@@ -63,7 +45,6 @@ async def enrol(context: TaskContext) -> Outcome:
     )
 
 
-@patient
 async def verify(context: TaskContext) -> Outcome:
     """A chunk per lane and one for the CRAM; each file is checked against its SHA-256 before it is fingerprinted.
 
@@ -113,7 +94,6 @@ async def _cram_fingerprint(context: TaskContext, task: VerifyTask) -> str:
     return fingerprint
 
 
-@patient
 async def act(context: TaskContext) -> Outcome:
     """Purge or move exactly the version that was condemned.
 
@@ -190,7 +170,6 @@ def _did(did: str, **more: Any) -> Done:
     return Done(result={"did": did, **more})
 
 
-@patient
 async def restore(context: TaskContext) -> Outcome:
     """Ask the store for every copy that cannot be read at once, and look again later, without a lease in between.
 

@@ -85,7 +85,7 @@ STATEMENTS = (
     """,
     "create index gvcf_id on gvcf (id)",
     """
-    create table freeze (
+    create table cohort_freeze (
         id text primary key,
         cohort text not null,
         recorded_at timestamptz not null,
@@ -95,17 +95,21 @@ STATEMENTS = (
     """,
     """
     create table manifest (
-        freeze text not null,
+        freeze_id text not null,
         role text not null, -- members: the freeze's gVCFs; others are lists of what was made
         id text not null,
         uri text not null,
         parts integer not null,
         recorded_at timestamptz not null,
-        primary key (freeze, role, id)
+        primary key (freeze_id, role, id)
     )
     """,
-    "create table manifest_part (freeze text, role text, id text, part integer, primary key (freeze, role, id, part))",
-    "create table member (artifact text not null, freeze text not null, primary key (artifact, freeze))",
+    """
+    create table manifest_part (
+        freeze_id text, role text, id text, part integer, primary key (freeze_id, role, id, part)
+    )
+    """,
+    "create table member (artifact text not null, freeze_id text not null, primary key (artifact, freeze_id))",
     """
     create table hold (
         request_id uuid primary key,
@@ -262,7 +266,7 @@ STATEMENTS = (
                     else 'open' end,
                coalesce(f.released_at, f.failed_at, f.recorded_at),
                case when f.released_at is null and f.failed_at is null then 'its panel' end
-        from freeze f
+        from cohort_freeze f
         union all
         select artifact, 'artifact', '', 'restore ' || state, asked_at,
                case state when 'unknown' then 'a fact that names it' else 'a person: it is gone' end
