@@ -33,7 +33,7 @@ PARTIES: dict[str, Parties] = {
     "interval.genotyped": _parties(("jointcall",), ("vqsr", "archive")),
     "panel.recalibrated": _parties(("vqsr",), ("annotate", "archive")),
     "panel.released": _parties(("annotate",), ("archive", CONSOLE)),
-    "freeze.failed": _parties(("jointcall", "vqsr", "annotate"), (CONSOLE,)),
+    "freeze.failed": _parties(("jointcall", "vqsr", "annotate"), ("jointcall", "vqsr", "annotate", "archive", CONSOLE)),
     "sample.verdict.requested": _parties((CONSOLE,), ("jointcall",)),
     "sample.tag.requested": _parties((CONSOLE,), ("jointcall",)),
     "sample.withdrawal.requested": _parties((CONSOLE,), SERVICES),

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from chassis.errors import LeaseLost
 from chassis.ledger import queue
 from chassis.outcomes import Done
 from chassis.storage.store import Store, tags_of
 from contracts.values import ArtifactKind
+from services.archive import alerts
 from services.archive.inventory import Inventory
 from services.archive.policies import BUILT_IN
 from tests.services.archive.yard import Yard, hold, hold_released, journey, real_journey
@@ -232,8 +235,11 @@ async def test_an_act_that_died_after_its_deed_is_told_by_the_next_attempt(with_
 
 
 async def test_a_wrong_fingerprint_refuses_the_purge_and_says_so(
-    with_policies: Change, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    with_policies: Change, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In the log, in a metric, in the plan and in the status."""
+    reader = InMemoryMetricReader()
+    monkeypatch.setattr(alerts, "meter", lambda: MeterProvider(metric_readers=[reader]).get_meter("test"))
     yard = with_policies(PURGE_FASTQ)
     told = await real_journey(yard, tmp_path, other_reads=True)
     await yard.hear(*told.facts)
@@ -241,6 +247,11 @@ async def test_a_wrong_fingerprint_refuses_the_purge_and_says_so(
     with caplog.at_level(logging.ERROR, logger="services.archive.alerts"):
         await yard.work()
     assert [record.alert for record in caplog.records if hasattr(record, "alert")] == ["fingerprint-differs"]
+    metrics = reader.get_metrics_data()
+    assert metrics is not None
+    [metric] = metrics.resource_metrics[0].scope_metrics[0].metrics
+    [counted] = metric.data.data_points
+    assert (metric.name, counted.attributes) == (alerts.METRIC, {"alert": "fingerprint-differs"})
     await yard.sweep()
     await yard.pass_grace()
     await yard.work()
