@@ -54,7 +54,7 @@ def demo(
     console = Console(stderr=as_json, highlight=False)
     with staged(keep=keep) as stage:
         material = _material(stage.folder, data=data, people=people, seed=seed, depth=depth)
-        figures = _perform(console, stage.settings(), material, stage.folder, stage.runs)
+        figures = _perform(console, stage.settings(qc_rules=material.qc_rules), material, stage.folder, stage.runs)
         stage.summarise(figures)
     if as_json:
         print_json(figures.as_json())

@@ -30,6 +30,8 @@ class Material:
     truth: Path | None
     """None where nobody knows the truth."""
     arrivals: tuple[Arrival, ...]
+    qc_rules: str
+    """The rule set whose thresholds fit this material (services/align/qc_rules.toml)."""
     topped_up: str | None = None
     """The person whose second sequencing comes with the last run."""
 
@@ -72,6 +74,7 @@ def simulated(folder: Path, *, people: int, seed: int, depth: float) -> Material
             )
             for run, sentence in zip(runs, says, strict=True)
         ),
+        qc_rules="demo",
         topped_up=topped_up,
     )
 
@@ -85,6 +88,7 @@ def one_kg() -> Material:
         gff=None,
         max_interval_bp=10_000,
         truth=None,
+        qc_rules="tiny",
         arrivals=(
             Arrival(
                 write=lambda root: one_kg_run(root).folder,

@@ -30,7 +30,7 @@ class Stage:
     state: Path
     runs: Path
 
-    def settings(self) -> Settings:
+    def settings(self, *, qc_rules: str) -> Settings:
         """Settings of a site that is small and in a hurry; everything else is as it is for a large one."""
         from chassis.settings import Settings
 
@@ -39,7 +39,7 @@ class Stage:
                 "state_dir": self.state,
                 "worker": {"lease_seconds": LEASE_S, "poll_seconds": 0.5},
                 "ingest": {"roots": (self.runs,), "scan_seconds": 0.5, "settle_seconds": 1.0},
-                "align": {"reference": "demo", "call_interval_bp": CALL_BP, "qc_rules": "demo"},
+                "align": {"reference": "demo", "call_interval_bp": CALL_BP, "qc_rules": qc_rules},
                 "jointcall": {"interval_bp": 10_000, "chunk_bp": 10_000},
                 "archive": {"policies": policies, "sweep_seconds": 2.0, "grace_seconds": 5.0},
             }

@@ -27,7 +27,7 @@ async def align(context: TaskContext) -> Outcome:
     """Align each lane, then merge all reads of the sample and mark duplicates over them."""
     task = AlignTask.model_validate(context.payload)
     reference = await context.reference(task.reference_name)
-    engine = engine_for(context.settings.align.engine, memory_mb=context.lease.memory_mb)
+    engine = _engine(context)
     if task.previous is not None and not task.previous.reference.same_build(reference.id):
         raise _other_build(task, reference)
     label, libraries = await _card(context, task)
@@ -78,7 +78,7 @@ async def call(context: TaskContext) -> Outcome:
     """Call variants over a fixed scatter of the calling intervals, gather, judge."""
     task = CallTask.model_validate(context.payload)
     reference = await context.reference(task.reference)
-    engine = engine_for(context.settings.align.engine, memory_mb=context.lease.memory_mb)
+    engine = _engine(context)
     cram: Path | None = None
     parts: list[Path] = []
     for number, intervals in enumerate(scatter(reference.intervals, context.settings.align.call_interval_bp)):
@@ -154,6 +154,19 @@ async def _lane(
     artifact = await context.upload(bam, kind=ArtifactKind.lane_bam, name=f"lanes/{bam.name}", retain="scratch")
     await context.checkpoint(chunk, artifact.model_dump(mode="json"))
     return bam
+
+
+def _engine(context: TaskContext) -> ChunkedEngine:
+    engine = engine_for(context.settings.align.engine, memory_mb=context.lease.memory_mb)
+    if engine.granularity == "chunk":
+        return engine
+    raise reject(
+        code="CONFIG_ENGINE",
+        message="the engine takes whole samples, and this service's tasks are cut into lanes and intervals",
+        where="align.engine",
+        rule="the engine works in chunks",
+        fix="set align.engine to cpu",
+    )
 
 
 def _read_group(task: AlignTask, lane: LaneReads, label: str, libraries: dict[str, str]) -> ReadGroup:

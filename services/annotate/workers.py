@@ -66,8 +66,7 @@ async def release(context: TaskContext) -> Outcome:
     for one in vcfs:
         entries.append(await _released(context, task, one.vcf, ArtifactKind.vcf, one.vcf.name))
         entries.append(await _released(context, task, one.index, ArtifactKind.vcf_index, one.index.name))
-    for file in lake:
-        entries.append(await _released(context, task, file.path, ArtifactKind.parquet, f"lake/{file.name}"))
+    entries += [await _released(context, task, file.path, ArtifactKind.parquet, f"lake/{file.name}") for file in lake]
     entries.append(await _released(context, task, written.html, ArtifactKind.report, written.html.name))
     machine = await _released(context, task, written.json, ArtifactKind.report, written.json.name)
     entries.append(machine)
