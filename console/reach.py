@@ -28,7 +28,7 @@ def kafka_reached(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (KafkaError, OSError, TimeoutError) as error:
-        said = str(error) or type(error).__name__
+        said = _said(settings, 0, error)
         fix = START
         if settings.kafka.sasl_username is not None:
             fix = "check the password in kafka.sasl_password_file (a wrong one looks just like this); else " + START
@@ -52,8 +52,17 @@ def ledger_reached(settings: Settings) -> Iterator[None]:
         asyncpg.TooManyConnectionsError,
         asyncpg.InterfaceError,
     ) as error:
-        said = str(error) or type(error).__name__
+        said = _said(settings, 1, error)
         raise Unreachable(what="The ledger (Postgres)", where=ledger_address(settings), said=said, fix=START) from error
+
+
+def _said(settings: Settings, server: int, error: Exception) -> str:
+    """The client's words; where the configuration names no server, that no site runs is what a person wants to know."""
+    from console.runtime import names_servers
+
+    if not names_servers(settings)[server]:
+        return f"no site runs on {settings.state_dir.absolute()}, and nobody listens at the default address"
+    return str(error) or type(error).__name__
 
 
 def ledger_address(settings: Settings) -> str:
