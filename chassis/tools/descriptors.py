@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chassis.errors import Rejected, ToolFailed
+
+TOLD_BYTES = 20_000  # GATK's banners, its stack trace and what led to it
+
 
 @contextmanager
 def output_to(log: Path) -> Iterator[None]:
@@ -27,3 +31,17 @@ def output_to(log: Path) -> Iterator[None]:
         os.dup2(kept[1], 2)
         for descriptor in (*kept, stream):
             os.close(descriptor)
+
+
+@contextmanager
+def told_on_failure(log: Path) -> Iterator[None]:
+    """When what runs within fails, repeat the end of its log on stderr: scratch goes with the attempt, while the
+    attempt's own log, which stays, is this process's stderr."""
+    try:
+        yield
+    except (Rejected, ToolFailed):
+        if log.exists():
+            with log.open("rb") as stream:
+                stream.seek(max(0, stream.seek(0, os.SEEK_END) - TOLD_BYTES))
+                sys.stderr.write(stream.read().decode(errors="replace"))
+        raise

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from chassis.errors import ToolFailed
 from chassis.reference.local import LocalReference
-from chassis.tools import htslib
+from chassis.tools import htslib, vcf
 from chassis.tools.bwa import Aligner, Pair
+from chassis.tools.descriptors import told_on_failure
 from chassis.tools.fastq import read_pairs
 from chassis.tools.fingerprint import Fingerprint
 from chassis.tools.gatk import Gatk
@@ -77,7 +78,8 @@ class CpuEngine:
                     record.set_tag("RG", group.id)
                 yield records
 
-        primary = htslib.write_sorted(tagged(), header=header, out_bam=out_bam, scratch=scratch)
+        with told_on_failure(log):
+            primary = htslib.write_sorted(tagged(), header=header, out_bam=out_bam, scratch=scratch)
         if primary != 2 * counted.pairs:
             raise ToolFailed(
                 tool=self._aligner.name,
@@ -101,7 +103,7 @@ class CpuEngine:
         sources = [*([previous] if previous is not None else []), *inputs]
         expected = sum(htslib.count_primary(path, fasta=reference.fasta) for path in sources)
         marked = scratch / "marked.bam"
-        self._gatk.run(
+        self._run(
             "MarkDuplicates",
             [
                 *(word for path in sources for word in ("--INPUT", str(path))),
@@ -115,7 +117,7 @@ class CpuEngine:
                 "--PROGRAM_GROUP_COMMAND_LINE",
                 f"MarkDuplicates --OPTICAL_DUPLICATE_PIXEL_DISTANCE {optical_distance}",
             ],
-            log=scratch / "MarkDuplicates.log",
+            scratch=scratch,
         )
         htslib.to_cram(marked, fasta=reference.fasta, out_cram=out_cram, threads=threads)
         marked.unlink()
@@ -140,7 +142,7 @@ class CpuEngine:
     ) -> GvcfMetrics:
         htslib.require_whole(cram)
         parameters = self._parameters
-        self._gatk.run(
+        self._run(
             "HaplotypeCaller",
             [
                 *("-R", str(reference.fasta), "-I", str(cram), "-O", str(out_gvcf)),
@@ -151,9 +153,14 @@ class CpuEngine:
                 *("--native-pair-hmm-threads", f"{threads}"),
                 *("--create-output-variant-index", "false", "--add-output-vcf-command-line", "false"),
             ],
-            log=scratch / "HaplotypeCaller.log",
+            scratch=scratch,
         )
         return _check_part(out_gvcf, intervals)
+
+    def _run(self, tool: str, arguments: Sequence[str], *, scratch: Path) -> None:
+        log = scratch / f"{tool}.log"
+        with told_on_failure(log):
+            self._gatk.run(tool, arguments, log=log)
 
     def gather(self, *, parts: Sequence[Path], out_gvcf: Path) -> GvcfMetrics:
         made_by = self.provenance()
@@ -200,16 +207,19 @@ class _Counted:
 
 def _check_part(part: Path, intervals: Sequence[Interval]) -> GvcfMetrics:
     """GATK may stop early and still exit 0: a part's records must reach the end of its last interval."""
-    records = variants = covered = last = 0
+    records = variants = covered = 0
+    reached = (-1, 0)
     for record in read_gvcf(part):
         records += 1
         variants += record.variant
         covered += record.end - record.start + 1
-        last = record.end
-    if last < intervals[-1].end:
+        reached = record.contig, record.end
+    names = [name for name, _ in vcf.contigs_of(vcf.header_of(part))]
+    # blocks are written over bases without reads, and over N, too
+    if reached < (names.index(intervals[-1].contig), intervals[-1].end):
         raise ToolFailed(
             tool="GATK HaplotypeCaller",
             status="incomplete",
-            said=f"the gVCF ends at base {last}, the interval is {intervals[-1]}",
+            said=f"the gVCF ends at base {reached[1]} of contig {reached[0] + 1}, the last interval is {intervals[-1]}",
         )
     return GvcfMetrics(records=records, variants=variants, covered=covered)

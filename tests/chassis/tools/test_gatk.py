@@ -128,7 +128,7 @@ from chassis.tools.gatk import gatk_for
 gatk = gatk_for(memory_mb=300, mode=sys.argv[1])
 pile = Path(sys.argv[2])
 arguments = ["--INPUT", str(pile / "x.bam"), "--OUTPUT", sys.argv[3] + "/y.bam", "--SORT_ORDER", "queryname"]
-arguments += ["--MAX_RECORDS_IN_RAM", "1000000000"]
+arguments += ["--MAX_RECORDS_IN_RAM", "2147483647"]
 for _ in range(2):
     try:
         gatk.run("SortSam", arguments, log=Path(sys.argv[3], "log"))
