@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chassis.telemetry.spans import Span
+from console.labels import KEY
 
 SUBJECT, BELONGS_TO, ENDING, ATTEMPT = (
     "cohortstream.subject",
@@ -67,7 +68,7 @@ def traces_of(spans: Iterable[Span], subject: str) -> tuple[Trace, ...]:
     for trace_id, of_trace in by_trace.items():
         about = [span for span in of_trace.values() if is_about(span, subject)]
         if about:
-            kept = _branch(of_trace, about)
+            kept = _branch(of_trace, about, subject)
             found.append(Trace(trace_id=trace_id, roots=_trees(kept, of_trace)))
     return tuple(sorted(found, key=lambda trace: trace.start))
 
@@ -95,7 +96,13 @@ def span_json(span: Span) -> dict[str, Any]:
     }
 
 
-def _branch(of_trace: Mapping[str, Span], about: Iterable[Span]) -> dict[str, Span]:
+def _of_another(span: Span, subject: str) -> bool:
+    """A sample that completes its run leads to every sample's work: that of the others is not its own."""
+    other = str(span.attributes.get(SUBJECT, ""))
+    return other != subject and bool(KEY.fullmatch(subject)) and bool(KEY.fullmatch(other))
+
+
+def _branch(of_trace: Mapping[str, Span], about: Iterable[Span], subject: str) -> dict[str, Span]:
     children: dict[str | None, list[Span]] = {}
     for span in of_trace.values():
         children.setdefault(span.parent_id, []).append(span)
@@ -105,7 +112,7 @@ def _branch(of_trace: Mapping[str, Span], about: Iterable[Span]) -> dict[str, Sp
         span = below.pop()
         if span.span_id not in kept:
             kept[span.span_id] = span
-            below += children.get(span.span_id, ())
+            below += [child for child in children.get(span.span_id, ()) if not _of_another(child, subject)]
     for span in list(kept.values()):
         above = of_trace.get(span.parent_id or "")
         while above is not None and above.span_id not in kept:
