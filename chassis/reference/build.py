@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +56,15 @@ def dictionary_of(sequences: Iterable[FastaSequence]) -> str:
 
 
 def index_with_bwa(fasta: Path) -> None:
-    """bwa's index beside the FASTA, by pybwa in this process. Raises ToolFailed when a file is missing or empty."""
-    import pybwa
-
-    pybwa.BwaIndex.index(fasta)
+    """bwa's index beside the FASTA, by pybwa. Raises ToolFailed, with bwa's last words, when it fails or leaves no file."""
+    argv = [sys.executable, "-m", "chassis.reference.bwa_index", str(fasta)]
+    ended = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
+    if ended.returncode != 0:
+        raise ToolFailed(
+            tool="bwa index", status=ended.returncode, said=ended.stderr.decode(errors="replace").strip()[-300:]
+        )
     for suffix in BWA_SUFFIXES:
         part = fasta.with_name(fasta.name + suffix)
         if not part.is_file() or part.stat().st_size == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,20 +117,24 @@ async def top_up(views: Views, label: str) -> TopUp | None:
 async def events_by_topic(settings: Settings) -> dict[str, int]:
     """How many events each topic holds."""
     from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka.admin import AIOKafkaAdminClient
 
     from chassis.messaging.security import plain_options
     from contracts.topics import TOPICS
 
+    admin = AIOKafkaAdminClient(**plain_options(settings.kafka))
+    await admin.start()
+    try:
+        described = await admin.describe_topics([topic.name for topic in TOPICS])
+    finally:
+        await admin.close()
+    partitions = [TopicPartition(one["topic"], part["partition"]) for one in described for part in one["partitions"]]
     consumer = AIOKafkaConsumer(**plain_options(settings.kafka))
     await consumer.start()
     try:
-        await consumer.topics()
-        counts: dict[str, int] = {}
-        for topic in TOPICS:
-            partitions = [TopicPartition(topic.name, p) for p in consumer.partitions_for_topic(topic.name) or ()]
-            ends = await consumer.end_offsets(partitions) if partitions else {}
-            if sum(ends.values()):
-                counts[topic.name] = sum(ends.values())
-        return counts
+        counts: Counter[str] = Counter()
+        for partition, end in (await consumer.end_offsets(partitions)).items():
+            counts[partition.topic] += end
+        return {topic.name: counts[topic.name] for topic in TOPICS if counts[topic.name]}
     finally:
         await consumer.stop()

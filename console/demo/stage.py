@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chassis.settings import Settings
     from console.demo.figures import Figures
 
-LEASE_S = 15.0
+LEASE_S = 10.0
 CALL_BP = 30_000
 """Bases a calling chunk covers: four chunks a person, so that there is something to checkpoint."""
 
