@@ -17,7 +17,7 @@ TROUBLE = (
     TimeoutError,
 )
 _BUGS = (
-    ValueError,  # asyncpg's refusal of a parameter is both an InterfaceError and this
+    ValueError,  # a wrong DSN is both an InterfaceError and this
     FileNotFoundError,
     FileExistsError,
     PermissionError,
