@@ -56,15 +56,12 @@ def dictionary_of(sequences: Iterable[FastaSequence]) -> str:
 
 
 def index_with_bwa(fasta: Path) -> None:
-    """bwa's index beside the FASTA, by pybwa. Raises ToolFailed, with bwa's last words, when it fails or leaves no file."""
+    """bwa's index beside the FASTA, by pybwa. Raises ToolFailed with bwa's last words, or when a file is missing."""
     argv = [sys.executable, "-m", "chassis.reference.bwa_index", str(fasta)]
-    ended = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
-    )
+    ended = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if ended.returncode != 0:
-        raise ToolFailed(
-            tool="bwa index", status=ended.returncode, said=ended.stderr.decode(errors="replace").strip()[-300:]
-        )
+        said = ended.stderr.decode(errors="replace").strip()[-300:]
+        raise ToolFailed(tool="bwa index", status=ended.returncode, said=said)
     for suffix in BWA_SUFFIXES:
         part = fasta.with_name(fasta.name + suffix)
         if not part.is_file() or part.stat().st_size == 0:
