@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 
 from chassis.ledger.ledger import Ledger, open_ledger
@@ -19,6 +16,7 @@ from chassis.messaging.topics import apply_topics
 from chassis.settings import KafkaSettings
 from deploy.embedded.stack import EmbeddedStack, Endpoints
 from tests.support import tiny
+from tests.support.databases import empty_database
 from tests.support.site import Site
 
 LedgerFor = Callable[..., Awaitable[Ledger]]
@@ -51,14 +49,8 @@ def postgres_dsn(endpoints: Endpoints) -> str:
 @pytest.fixture
 async def database(postgres_dsn: str) -> AsyncIterator[str]:
     """The DSN of an empty database, dropped afterwards."""
-    name = f"test_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(postgres_dsn)
-    try:
-        await admin.execute(f"create database {name}")
-        yield urlunsplit(urlsplit(postgres_dsn)._replace(path=f"/{name}"))
-        await admin.execute(f"drop database {name} with (force)")
-    finally:
-        await admin.close()
+    async with empty_database(postgres_dsn) as dsn:
+        yield dsn
 
 
 @pytest.fixture

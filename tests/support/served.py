@@ -116,10 +116,10 @@ async def serve(
             open_ledger(dsn=dsn, service=service.name, pool_size=6) as ledger,
             open_store(settings.store) as store,
         ):
-            yield Served(
-                site=site, builder=builder, service=service, settings=settings, ledger=ledger, store=store
-            )
-            await site.stop()
+            try:
+                yield Served(site=site, builder=builder, service=service, settings=settings, ledger=ledger, store=store)
+            finally:
+                await site.stop()
 
 
 def _toml(value: object) -> str:
