@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -59,7 +59,28 @@ def standings(rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[Standing
             watched = service == "archive" and not (one.waits_for or "").startswith("a person")
             if there is None or (one.since >= there.since and not watched):
                 latest[one.kind, one.subject] = one
-    return tuple(sorted(latest.values(), key=lambda s: (_kind_place(s.kind), -s.since.timestamp(), s.subject)))
+    members = _members(rows)
+    lines = (_with_members(line, members.get(line.subject, ()), latest) for line in latest.values())
+    return tuple(sorted(lines, key=lambda s: (_kind_place(s.kind), -s.since.timestamp(), s.subject)))
+
+
+def _members(rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, set[str]]:
+    """Samples by the run that brought them."""
+    found: dict[str, set[str]] = {}
+    for of_service in rows.values():
+        for row in of_service:
+            if row["kind"] == "sample" and row["belongs_to"]:
+                found.setdefault(row["belongs_to"], set()).add(row["subject"])
+    return found
+
+
+def _with_members(line: Standing, members: Iterable[str], latest: Mapping[tuple[str, str], Standing]) -> Standing:
+    """A run that was handed over waits for those of its samples that are still on their way."""
+    if line.kind != "run" or line.waits_for is not None:
+        return line
+    samples = [latest["sample", member] for member in members]
+    on_their_way = sum(one.belongs_to == line.subject and one.waits_for is not None for one in samples)
+    return replace(line, waits_for=f"{on_their_way} of its {len(samples)} samples") if on_their_way else line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

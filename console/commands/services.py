@@ -25,13 +25,14 @@ def register(app: typer.Typer) -> None:
 
 def consume(context: typer.Context, service: ServiceName) -> None:
     """Turn a service's events into tasks until SIGTERM or Ctrl-C; logs go to stderr as JSON lines."""
+    from console.site import builder_of
+
+    builder = builder_of(service)
     _die_when_told()
     import asyncio
 
     from chassis.run import consume as run
-    from console.site import builder_of
 
-    builder = builder_of(service)
     asyncio.run(run(builder, invocation(context).found()))
 
 
@@ -47,14 +48,15 @@ def work(
     ] = False,
 ) -> None:
     """Run a service's tasks until SIGTERM or Ctrl-C; then finish the chunk in hand and release the rest."""
+    from console.site import builder_of
+
+    builder = builder_of(service)
     _die_when_told()
     import asyncio
 
     from chassis.run import work as run
     from chassis.worker.worker import pools_of
-    from console.site import builder_of
 
-    builder = builder_of(service)
     asyncio.run(
         run(builder, invocation(context).found(), pools=pools_of(pool or ()), slots=slots, until_empty=until_empty)
     )

@@ -18,8 +18,8 @@ COMMANDS = (
 HEAVY = ("pysam", "jpype", "pyarrow", "msprime", "moto", "jgo", "asyncpg", "aiokafka", "alembic", "pydantic", "duckdb")
 
 
-def test_help_names_every_command_and_every_exit_code(cohortstream: Command) -> None:
-    ran = cohortstream("--help")
+def test_help_names_every_command_and_every_exit_code(cohortstream_process: Command) -> None:
+    ran = cohortstream_process("--help")
     assert ran.code == 0
     assert not [name for name in COMMANDS if f" {name} " not in ran.out]
     assert "Exit codes: 0 done; 1" in ran.out
@@ -60,9 +60,11 @@ def test_an_unknown_command_names_the_nearest(cohortstream: Command) -> None:
     assert "Did you mean 'status'?" in ran.paragraph
 
 
-def test_a_typo_in_the_configuration_is_refused_with_the_nearest_key(cohortstream: Command, tmp_path: Path) -> None:
+def test_a_typo_in_the_configuration_is_refused_with_the_nearest_key(
+    cohortstream_process: Command, tmp_path: Path
+) -> None:
     (tmp_path / "cohortstream.toml").write_text("[ingest]\nscan_secnds = 3\n", encoding="utf-8")
-    ran = cohortstream("status")
+    ran = cohortstream_process("status")
     assert ran.code == 3
     assert "CONFIG_UNKNOWN: ingest.scan_secnds is no setting" in ran.paragraph
     assert "did you mean ingest.scan_seconds?" in ran.paragraph
@@ -117,8 +119,8 @@ def test_a_site_that_does_not_run_is_said_so(cohortstream: Command) -> None:
     assert "no site runs on" in ran.paragraph
 
 
-def test_debug_shows_the_traceback(cohortstream: Command) -> None:
-    ran = cohortstream("status", "--debug")
+def test_debug_shows_the_traceback(cohortstream_process: Command) -> None:
+    ran = cohortstream_process("status", "--debug")
     assert "Traceback" in ran.err
     assert ran.code == 1
 

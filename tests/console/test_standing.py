@@ -65,6 +65,19 @@ def test_the_archive_watches_and_is_heard_when_it_needs_a_person() -> None:
     assert line.service == "archive"
 
 
+def test_a_run_that_was_handed_over_waits_for_its_samples_on_their_way() -> None:
+    run = [{**row("run1", "completed", 0, kind="run", waits=""), "belongs_to": ""}]
+    said = {
+        "ingest": [*run, row("s1", "completed", 0), row("s2", "completed", 0), row("s3", "rejected", 0, waits="a fix")],
+        "align": [row("s1", "calling", 2, waits="its variant calls"), row("s2", "called", 2)],
+        "jointcall": [{**row("s2", "ready for cohorts", 3), "belongs_to": "PROJECT"}],
+    }
+    assert standings(said)[0].waits_for == "2 of its 3 samples"
+    said["align"][0] = row("s1", "called", 4)
+    said["ingest"].pop()
+    assert standings(said)[0].rests
+
+
 def test_an_empty_wait_is_no_wait() -> None:
     (line,) = standings({"ingest": [row("run1", "completed", 0, kind="run", waits="")]})
     assert line.rests
