@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ class Stage:
         with resources.as_file(resources.files("services.archive") / "policies_demo.toml") as policies:
             document: dict[str, Any] = {
                 "state_dir": self.state,
+                # the variable that OpenTelemetry itself defines: a person with a backend gets the demo's traces in it
+                "telemetry": {"otlp_endpoint": os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")},
                 "worker": {"lease_seconds": LEASE_S, "poll_seconds": 0.5},
                 "ingest": {"roots": (self.runs,), "scan_seconds": 0.5, "settle_seconds": 1.0},
                 "align": {"reference": "demo", "call_interval_bp": CALL_BP, "qc_rules": qc_rules},
