@@ -37,7 +37,7 @@ class Standing:
         return asdict(self)
 
 
-def standings(rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[Standing, ...]:
+def standings(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Standing, ...]:
     """A line for each (kind, subject) out of each service's rows: the latest word counts.
 
     A failure anywhere stands until something later moves the subject on (a top-up, a person). Of words of one moment,
@@ -64,7 +64,7 @@ def standings(rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[Standing
     return tuple(sorted(lines, key=lambda s: (_kind_place(s.kind), -s.since.timestamp(), s.subject)))
 
 
-def _members(rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, set[str]]:
+def _members(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, set[str]]:
     """Samples by the run that brought them."""
     found: dict[str, set[str]] = {}
     for of_service in rows.values():

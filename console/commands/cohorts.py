@@ -109,7 +109,7 @@ async def _freeze(
     from console.commands_out import command, noted, publish
     from console.exits import WorkFailed
     from console.following import follow, freeze_now
-    from console.output import print_json, say
+    from console.output import note, print_json, say
     from contracts.events import CohortFreezeRequested
 
     async with v.open_views(settings) as views:
@@ -121,6 +121,8 @@ async def _freeze(
             if as_json:
                 return print_json(outcome([asked], heard))
             return say("asked, but jointcall has not noted it yet: is the site up? Nothing is lost.")
+        if not heard:
+            note("jointcall has not noted it yet: is the site up? Waiting; nothing is lost.")
         freeze = await _met(views, asked)
         if wait:
             with _drawn(freeze, quiet=as_json) as tell:
