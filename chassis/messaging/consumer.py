@@ -27,6 +27,8 @@ RETRY_SECONDS = 2.0
 SILENCE_SECONDS = 60.0
 """Without a successful poll for so long the process ends, so that its supervisor starts a fresh one."""
 WATCH_SECONDS = 5.0
+GRACE_SECONDS = 10.0
+"""For the handler in hand when the process is told to stop; then its transaction is rolled back."""
 
 
 class ConsumerSilent(Exception):
@@ -50,7 +52,7 @@ class Consumption:
             settings.bootstrap,
             client_id=f"cohortstream-{service.name}",
             security=security_of(settings),
-            graceful_timeout=10.0,
+            graceful_timeout=GRACE_SECONDS,
             logger=None,
             apply_types=False,
             allow_auto_create_topics=False,

@@ -18,6 +18,8 @@ class Proxy:
     target: int
     port: int = 0
     swallowed: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: int = 0
+    """Connections turned away while cut."""
     _swallow: bytes | None = None
     _and_request: bool = False
     _open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,6 +52,7 @@ class Proxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
+            self.refused += 1
             writer.transport.abort()
             return
         self._writers.add(writer)
