@@ -153,6 +153,11 @@ async def test_commands_are_carried_out_by_the_service_and_audited_under_the_acc
     async def run(*arguments: str) -> Ran:
         return await in_thread(cohortstream, "--config", site.config, *arguments)
 
+    async def listens() -> bool:
+        asked = await run("samples", "hold", "HG00100", "--reason", "is anybody there?", "--json")
+        return bool(asked.document["noted"])
+
+    await until(listens, seconds=90)
     passed = await run("samples", "pass", "HG00100", "--reason", "a tiny panel")
     assert (passed.code, passed.out.strip()) == (0, "HG00100 is passed"), passed.err
     override = await ledgers.fetchrow("select verdict, by, reason from jointcall.override where sample = $1", ONE)
