@@ -7,7 +7,7 @@ import json
 
 from chassis.ledger.tasks import NewTask
 from chassis.settings import Settings
-from contracts.values import Artifact, Name, ReferenceId, RunSample, Sample, Text, Value
+from contracts.values import Artifact, LibraryKey, Name, ReferenceId, RunSample, Sample, Text, Value
 
 ALIGN, CALL = "align", "call"
 
@@ -18,6 +18,7 @@ class Aligned(Value):
     cram: Artifact
     crai: Artifact
     reference: ReferenceId
+    libraries: tuple[LibraryKey, ...] = ()
 
 
 class AlignTask(Value):
@@ -32,6 +33,12 @@ class AlignTask(Value):
     @property
     def sample(self) -> Sample:
         return self.arrived.sample
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Of all reads of the version: those that came, and those that they are merged with."""
+        earlier = self.previous.libraries if self.previous is not None else ()
+        return tuple(sorted({*earlier, *(lane.library for lane in self.arrived.lanes)}))
 
     def task(self) -> NewTask:
         return NewTask(

@@ -54,7 +54,7 @@ async def align(context: TaskContext) -> Outcome:
         cram=stored,
         crai=index,
         reference=reference.id,
-        libraries=tuple(sorted({lane.library for lane in task.arrived.lanes})),
+        libraries=task.libraries,
         read_groups=metrics.read_groups,
         reads=metrics.reads,
         mean_coverage=metrics.mean_coverage,
@@ -69,6 +69,7 @@ async def align(context: TaskContext) -> Outcome:
         "cram": stored.model_dump(mode="json"),
         "crai": index.model_dump(mode="json"),
         "reference": reference.id.model_dump(mode="json"),
+        "libraries": task.libraries,
         "metrics": figures,
     }
     return Done(result=result, events=(event,))

@@ -4,7 +4,14 @@ MEET = """
 insert into panel (freeze_id, cohort, number, recalibrated, state, since)
 values ($1, $2, $3, $4, 'annotating', (select ledger_now()))
 on conflict do nothing
+returning freeze_id
 """
+MEET_FAILED = """
+insert into panel (freeze_id, cohort, number, state, since, error)
+values ($1, $2, $3, 'failed', (select ledger_now()), $4)
+on conflict do nothing
+"""
+"""A freeze's failure may overtake its filtered panel, which then finds this."""
 PLANNED = """
 update panel set intervals = $2, since = (select ledger_now())
 where freeze_id = $1 and state = 'annotating' returning *

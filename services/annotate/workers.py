@@ -101,8 +101,10 @@ async def _released(
 
 
 def _key(context: TaskContext, task: ReleaseTask, name: str) -> str:
-    """In the released zone, and still under this attempt's own prefix: a zombie writes where nobody looks."""
-    return keys.released(cohort=task.cohort, freeze=task.number, name=f"{context.lease.attempt}/{name}")
+    """In the released zone, and still under this attempt's own prefix: a zombie writes where nobody looks. A contig's
+    name may hold what a key may not (`HLA-A*01:01`); the manifest says which name is meant."""
+    plain = "/".join(keys.slug(part) for part in name.split("/"))
+    return keys.released(cohort=task.cohort, freeze=task.number, name=f"{context.lease.attempt}/{plain}")
 
 
 def _engine(context: TaskContext) -> Engine:

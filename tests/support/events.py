@@ -10,6 +10,7 @@ from contracts.events import (
     CohortFreezeRequested,
     CohortFrozen,
     FilterDecision,
+    FreezeFailed,
     GvcfReady,
     IntervalGenotyped,
     PanelRecalibrated,
@@ -30,6 +31,7 @@ from contracts.values import (
     QcStatus,
     QcVerdict,
     ReferenceId,
+    RejectionDetail,
     RunSample,
     Sample,
 )
@@ -138,6 +140,16 @@ def recalibrated(freeze: str = "c:1", *, intervals: int = 3) -> PanelRecalibrate
         passed=14,
         reference=REFERENCE,
         provenance=PROVENANCE,
+    )
+
+
+def freeze_failed(freeze: str = "c:1", *, stage: str = "jointcall") -> FreezeFailed:
+    return FreezeFailed(
+        freeze=freeze,
+        cohort=freeze.rpartition(":")[0],
+        stage=stage,
+        rejection=RejectionDetail(code="BAD_INPUT", message="m", where="w", rule="r", fix="f"),
+        went_on="all else",
     )
 
 

@@ -15,7 +15,7 @@ STATEMENTS = (
         freeze_id text primary key,
         cohort text not null,
         number integer not null,
-        recalibrated jsonb not null, -- the event that started it
+        recalibrated jsonb, -- the event that started it; none where the freeze failed before it came
         intervals integer,
         state text not null,
         since timestamptz not null,
