@@ -45,39 +45,12 @@ def _declare(event: type[Event]) -> Topic:
     return Topic(
         name=event.TYPE,
         event=event,
-        key=_KEYS[event.TYPE],
+        key=event.key_field().partition(".")[0],
         partitions=COHORT_PARTITIONS if event.TYPE in _COHORT_TYPES else WIDE_PARTITIONS,
         retention_ms=retention,
         config=(("cleanup.policy", "delete"), ("retention.ms", str(retention)), ("max.message.bytes", "131072")),
     )
 
-
-_KEYS = {
-    "run.completed": "run",
-    "run.rejected": "run",
-    "sample.failed": "sample",
-    "cram.ready": "sample",
-    "gvcf.ready": "sample",
-    "cohort.freeze.requested": "cohort",
-    "cohort.frozen": "cohort",
-    "interval.genotyped": "cohort",
-    "panel.recalibrated": "cohort",
-    "panel.released": "cohort",
-    "freeze.failed": "cohort",
-    "sample.verdict.requested": "sample",
-    "sample.tag.requested": "sample",
-    "sample.withdrawal.requested": "sample",
-    "sample.withdrawn": "sample",
-    "work.cancel.requested": "target",
-    "quarantine.decision.requested": "service",
-    "artifact.restore.requested": "artifact",
-    "artifact.hold.requested": "artifact",
-    "artifact.hold.released": "artifact",
-    "artifact.condemned": "artifact",
-    "artifact.tiered": "artifact",
-    "artifact.restored": "artifact",
-    "artifact.purged": "artifact",
-}
 
 TOPICS: tuple[Topic, ...] = tuple(_declare(event) for event in ALL)
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -11,20 +11,14 @@ from contracts.values import Actor, ArtifactKind, Name, Sha256, Text, Uri
 
 
 class _OnArtifact(Command):
+    SUBJECT: ClassVar[str] = "artifact"
+
     artifact: Sha256
     """The artifact's identity: the SHA-256 of its content."""
     actor: Actor
     """Who asks."""
     reason: Text
     """Why, in words."""
-
-    @property
-    def subject(self) -> str:
-        return self.artifact
-
-    @property
-    def key(self) -> str:
-        return self.artifact
 
 
 class ArtifactRestoreRequested(_OnArtifact):
@@ -49,6 +43,8 @@ class ArtifactHoldReleased(_OnArtifact):
 
 
 class _OfArtifact(Event):
+    SUBJECT: ClassVar[str] = "artifact"
+
     ONCE_PER: ClassVar[str] = "artifact and count"
 
     artifact: Sha256
@@ -61,14 +57,6 @@ class _OfArtifact(Event):
     """The store's version id of exactly the object meant, where the store has versions."""
     count: Annotated[int, Field(ge=1)]
     """Counts the archive's facts about this artifact, from 1: such facts can repeat."""
-
-    @property
-    def subject(self) -> str:
-        return self.artifact
-
-    @property
-    def key(self) -> str:
-        return self.artifact
 
     @property
     def occurrence(self) -> str:

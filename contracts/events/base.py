@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from enum import StrEnum
+from operator import attrgetter
 from typing import ClassVar
 
 from pydantic import ConfigDict
@@ -35,18 +36,26 @@ class Event(Value):
     """Topic name and event type are one, e.g. `run.completed`."""
     MAJOR: ClassVar[int] = 1
     KIND: ClassVar[EventKind] = EventKind.fact
+    SUBJECT: ClassVar[str]
+    """The field that says what the event is about, e.g. `run` or `sample.key`."""
+    KEY: ClassVar[str] = ""
+    """The field that is Kafka's partition key, where it is not the subject."""
     ONCE_PER: ClassVar[str]
     """What the event's id is made from, in words: a fact is told once per this."""
 
     @property
     def subject(self) -> str:
         """What the event is about: a run id, a sample key, a freeze id, an artifact id."""
-        raise NotImplementedError
+        return str(attrgetter(self.SUBJECT)(self))
 
     @property
     def key(self) -> str:
         """Kafka's partition key: order holds among events of one key of one topic, nowhere else."""
-        raise NotImplementedError
+        return str(attrgetter(self.key_field())(self))
+
+    @classmethod
+    def key_field(cls) -> str:
+        return cls.KEY or cls.SUBJECT
 
     @property
     def occurrence(self) -> str:

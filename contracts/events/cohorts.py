@@ -26,26 +26,22 @@ from contracts.values import (
 
 
 class Selection(Value):
-    """Who takes part: everyone whose verdict is pass, a list (short here, long as a manifest), or a tag."""
+    """Who takes part: everyone whose verdict is pass, a list, or those that carry a tag (for more than a list holds)."""
 
     how: Literal["all", "list", "tag"]
     """Everyone, a list or a tag."""
     samples: Annotated[tuple[SampleKey, ...], Field(max_length=1000)] = ()
-    """The list, when it is short."""
-    samples_manifest: ManifestRef | None = None
-    """The list, when it is long."""
+    """The list."""
     tag: Text | None = None
     """The tag that samples must carry."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.how == "list" and not self.samples and self.samples_manifest is None:
-            raise PydanticCustomError(
-                "SELECTION", "SELECTION: a list selection names its samples, or the manifest that holds them"
-            )
+        if self.how == "list" and not self.samples:
+            raise PydanticCustomError("SELECTION", "SELECTION: a list selection names its samples")
         if self.how == "tag" and self.tag is None:
             raise PydanticCustomError("SELECTION", "SELECTION: a tag selection names its tag")
-        if self.how == "all" and (self.samples or self.samples_manifest or self.tag):
+        if self.how == "all" and (self.samples or self.tag):
             raise PydanticCustomError("SELECTION", "SELECTION: a selection of all names no samples and no tag")
         if len(set(self.samples)) != len(self.samples):
             raise PydanticCustomError("COHORT_DUPLICATE", "COHORT_DUPLICATE: a sample is named twice; name it once")
@@ -56,6 +52,7 @@ class CohortFreezeRequested(Command):
     """Freeze this selection of samples into a cohort's next freeze."""
 
     TYPE: ClassVar[str] = "cohort.freeze.requested"
+    SUBJECT: ClassVar[str] = "cohort"
 
     cohort: CohortName
     """The cohort that gets its next freeze."""
@@ -68,16 +65,11 @@ class CohortFreezeRequested(Command):
     reason: Text = "requested"
     """Why, in words."""
 
-    @property
-    def subject(self) -> str:
-        return self.cohort
-
-    @property
-    def key(self) -> str:
-        return self.cohort
-
 
 class _OfFreeze(Event):
+    SUBJECT: ClassVar[str] = "freeze"
+    KEY: ClassVar[str] = "cohort"
+
     ONCE_PER: ClassVar[str] = "freeze"
 
     freeze: FreezeId
@@ -92,14 +84,6 @@ class _OfFreeze(Event):
                 "FREEZE_COHORT", "FREEZE_COHORT: the freeze id names another cohort; it is <cohort>:<number>"
             )
         return self
-
-    @property
-    def subject(self) -> str:
-        return self.freeze
-
-    @property
-    def key(self) -> str:
-        return self.cohort
 
     @property
     def occurrence(self) -> str:

@@ -15,6 +15,7 @@ class SampleVerdictRequested(Command):
     """A person overrides a sample's QC verdict, by name and with a reason."""
 
     TYPE: ClassVar[str] = "sample.verdict.requested"
+    SUBJECT: ClassVar[str] = "sample"
 
     sample: SampleKey
     """The sample's key."""
@@ -25,19 +26,12 @@ class SampleVerdictRequested(Command):
     reason: Text
     """Why, in words."""
 
-    @property
-    def subject(self) -> str:
-        return self.sample
-
-    @property
-    def key(self) -> str:
-        return self.sample
-
 
 class SampleTagRequested(Command):
     """Tags a sample, or takes the tag away, so that a freeze can select by tag."""
 
     TYPE: ClassVar[str] = "sample.tag.requested"
+    SUBJECT: ClassVar[str] = "sample"
 
     sample: SampleKey
     """The sample's key."""
@@ -48,19 +42,12 @@ class SampleTagRequested(Command):
     actor: Actor
     """Who tags."""
 
-    @property
-    def subject(self) -> str:
-        return self.sample
-
-    @property
-    def key(self) -> str:
-        return self.sample
-
 
 class SampleWithdrawalRequested(Command):
     """Consent is withdrawn: leave every later cohort, purge by the deadline."""
 
     TYPE: ClassVar[str] = "sample.withdrawal.requested"
+    SUBJECT: ClassVar[str] = "sample"
 
     sample: SampleKey
     """The sample's key."""
@@ -69,33 +56,18 @@ class SampleWithdrawalRequested(Command):
     actor: Actor
     """Who records the withdrawal."""
 
-    @property
-    def subject(self) -> str:
-        return self.sample
-
-    @property
-    def key(self) -> str:
-        return self.sample
-
 
 class SampleWithdrawn(Event):
     """One service has done what a withdrawal asks of it."""
 
     TYPE: ClassVar[str] = "sample.withdrawn"
     ONCE_PER: ClassVar[str] = "sample and service"
+    SUBJECT: ClassVar[str] = "sample"
 
     sample: SampleKey
     """The sample's key."""
     service: Name
     """The service that has done its part."""
-
-    @property
-    def subject(self) -> str:
-        return self.sample
-
-    @property
-    def key(self) -> str:
-        return self.sample
 
     @property
     def occurrence(self) -> str:
@@ -106,6 +78,7 @@ class WorkCancelRequested(Command):
     """Cancel every task of a subject (a run, a sample, a freeze) that has not ended, in every service."""
 
     TYPE: ClassVar[str] = "work.cancel.requested"
+    SUBJECT: ClassVar[str] = "target"
 
     target: Annotated[Text, Field(max_length=120)]
     """A run id, a sample key or a freeze id."""
@@ -114,19 +87,12 @@ class WorkCancelRequested(Command):
     reason: Text
     """Why, in words."""
 
-    @property
-    def subject(self) -> str:
-        return self.target
-
-    @property
-    def key(self) -> str:
-        return self.target
-
 
 class QuarantineDecisionRequested(Command):
     """Replay or discard one quarantined event of one service."""
 
     TYPE: ClassVar[str] = "quarantine.decision.requested"
+    KEY: ClassVar[str] = "service"
 
     service: Name
     """The service whose quarantine it is."""
@@ -142,7 +108,3 @@ class QuarantineDecisionRequested(Command):
     @property
     def subject(self) -> str:
         return f"{self.service}/{self.item}"
-
-    @property
-    def key(self) -> str:
-        return self.service

@@ -31,6 +31,7 @@ class RunCompleted(Event):
 
     TYPE: ClassVar[str] = "run.completed"
     ONCE_PER: ClassVar[str] = "run and part"
+    SUBJECT: ClassVar[str] = "run"
 
     run: RunId
     """The run folder's name."""
@@ -60,14 +61,6 @@ class RunCompleted(Event):
         return self
 
     @property
-    def subject(self) -> str:
-        return self.run
-
-    @property
-    def key(self) -> str:
-        return self.run
-
-    @property
     def occurrence(self) -> str:
         return f"{self.part}"
 
@@ -77,6 +70,7 @@ class RunRejected(Event):
 
     TYPE: ClassVar[str] = "run.rejected"
     ONCE_PER: ClassVar[str] = "run and attempt"
+    SUBJECT: ClassVar[str] = "run"
 
     run: RunId
     """The run folder's name."""
@@ -84,14 +78,6 @@ class RunRejected(Event):
     """Why."""
     attempt: Annotated[int, Field(ge=1)] = 1
     """How often the folder was offered."""
-
-    @property
-    def subject(self) -> str:
-        return self.run
-
-    @property
-    def key(self) -> str:
-        return self.run
 
     @property
     def occurrence(self) -> str:
@@ -103,6 +89,7 @@ class SampleFailed(Event):
 
     TYPE: ClassVar[str] = "sample.failed"
     ONCE_PER: ClassVar[str] = "sample and task"
+    SUBJECT: ClassVar[str] = "sample"
 
     sample: SampleKey
     """The sample's key."""
@@ -116,14 +103,6 @@ class SampleFailed(Event):
     """What went on without the sample."""
 
     @property
-    def subject(self) -> str:
-        return self.sample
-
-    @property
-    def key(self) -> str:
-        return self.sample
-
-    @property
     def occurrence(self) -> str:
         return self.task
 
@@ -133,6 +112,7 @@ class CramReady(Event):
 
     TYPE: ClassVar[str] = "cram.ready"
     ONCE_PER: ClassVar[str] = "sample, sample version, reference, tool version and parameters"
+    SUBJECT: ClassVar[str] = "sample.key"
 
     sample: Sample
     """The sample, with the version that these reads are."""
@@ -164,14 +144,6 @@ class CramReady(Event):
     """What made the CRAM."""
 
     @property
-    def subject(self) -> str:
-        return self.sample.key
-
-    @property
-    def key(self) -> str:
-        return self.sample.key
-
-    @property
     def occurrence(self) -> str:
         return f"{self.sample.version}|{self.reference.digest}|{self.provenance.parameters}|{self.provenance.version}"
 
@@ -181,6 +153,7 @@ class GvcfReady(Event):
 
     TYPE: ClassVar[str] = "gvcf.ready"
     ONCE_PER: ClassVar[str] = "sample, sample version, reference, tool version and parameters"
+    SUBJECT: ClassVar[str] = "sample.key"
 
     sample: Sample
     """The sample, with the version that was called."""
@@ -202,14 +175,6 @@ class GvcfReady(Event):
     """Records with an alternative allele of their own."""
     provenance: Provenance
     """What called it."""
-
-    @property
-    def subject(self) -> str:
-        return self.sample.key
-
-    @property
-    def key(self) -> str:
-        return self.sample.key
 
     @property
     def occurrence(self) -> str:
