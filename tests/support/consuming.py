@@ -56,6 +56,21 @@ class Offsets:
             consumer.assign(partitions)
             await consumer.commit(dict(await consumer.end_offsets(partitions)))
 
+    async def rewind(self, topic: str, offset: int) -> None:
+        """As after a restore from backup: what came since comes again."""
+        async with _client(self.bootstrap, self.group) as consumer:
+            tp = TopicPartition(topic, 0)
+            consumer.assign([tp])
+            await consumer.commit({tp: offset})
+
+    async def caught_up(self, topics: tuple[str, ...]) -> bool:
+        """Has the group settled everything that was published?"""
+        async with _client(self.bootstrap, self.group) as consumer:
+            partitions = [TopicPartition(topic, 0) for topic in topics]
+            ends = await consumer.end_offsets(partitions)
+            done = [(await consumer.committed(tp) or 0) >= ends[tp] for tp in partitions]
+            return all(done)
+
 
 @asynccontextmanager
 async def _client(bootstrap: str, group: str) -> AsyncIterator[Any]:

@@ -1,0 +1,45 @@
+"""What the fault tests ask again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from chassis.ledger.ledger import Ledger
+from deploy.embedded.stack import Endpoints
+from tests.conftest import until
+from tests.faults import invariants
+from tests.faults.invariants import Counts
+from tests.support.site import state_of
+
+Settled = Callable[..., Awaitable[Counts]]
+
+
+@pytest.fixture
+def settled(ledger: Ledger, endpoints: Endpoints) -> Settled:
+    """`await settled("steps:...")`: those tasks done, their events sent and acted on, then the invariants."""
+
+    async def wait(*keys: str) -> Counts:
+        async def quiet() -> bool:
+            states = [await state_of(ledger, key) for key in keys]
+            async with ledger.connection() as conn:
+                acted = await conn.fetchval(
+                    "select count(*) from task join seen on sample = subject where state = 'done'"
+                )
+                backlog = await conn.fetchval("select count(*) from outbox")
+            return set(states) == {"done"} and acted >= len(keys) and backlog == 0
+
+        await until(quiet, seconds=60)
+        return await invariants.check(ledger, endpoints.kafka_bootstrap)
+
+    return wait
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Path:
+    """A folder in which tiny's chunks wait for a file of their name."""
+    folder = tmp_path / "gates"
+    folder.mkdir()
+    return folder
