@@ -26,7 +26,8 @@ class GvcfRecords:
 
 
 def sample_name_of(gvcf: Path) -> str:
-    """The name inside the file. Raises Rejected (VCF_HEADER) when the file has not exactly one sample."""
+    """The name inside the file. Raises Rejected: GZIP_TRUNCATED, VCF_HEADER where there is not exactly one sample."""
+    _require_whole(gvcf)
     return _one_sample(gvcf, vcf.header_of(gvcf))
 
 
@@ -77,14 +78,7 @@ def contigs_of(reference: LocalReference) -> tuple[tuple[str, int], ...]:
 
 def _check(gvcf: GvcfInput, *, interval: Interval, contigs: tuple[tuple[str, int], ...], bases: str) -> GvcfRecords:
     where = gvcf.path.name
-    if not vcf.is_whole(gvcf.path):
-        raise reject(
-            code="GZIP_TRUNCATED",
-            message="the file has no end block",
-            where=where,
-            rule="a BGZF file ends with its empty block",
-            fix="copy or write the gVCF again",
-        )
+    _require_whole(gvcf.path)
     header = vcf.header_of(gvcf.path)
     if _one_sample(gvcf.path, header) != gvcf.name:
         raise reject(
@@ -185,6 +179,17 @@ def _bases(reference: LocalReference, interval: Interval) -> str:
 
     with pysam.FastaFile(str(reference.fasta)) as fasta:
         return str(fasta.fetch(interval.contig, interval.start - 1, interval.end)).upper()
+
+
+def _require_whole(gvcf: Path) -> None:
+    if not vcf.is_whole(gvcf):
+        raise reject(
+            code="GZIP_TRUNCATED",
+            message="the file has no end block",
+            where=gvcf.name,
+            rule="a BGZF file ends with its empty block",
+            fix="copy or write the gVCF again",
+        )
 
 
 def _one_sample(path: Path, header: Sequence[bytes]) -> str:
