@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from chassis.ledger.ledger import Ledger, open_ledger
 from chassis.ledger.migrate import migrate
+from chassis.messaging.receive import Receipt
 from chassis.service import Service, build
 from chassis.settings import Settings
 from chassis.storage import open_store
@@ -40,7 +41,8 @@ class Served:
     store: Store
 
     async def deliver(self, *events: Event) -> None:
-        await deliver.deliver(self.ledger, self.service, *events)
+        receipts = await deliver.deliver(self.ledger, self.service, *events)
+        assert Receipt.quarantined not in receipts
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:

@@ -15,7 +15,7 @@ from chassis.service import Service
 from chassis.storage import keys
 from chassis.tools.fastq import Read
 from chassis.tools.fingerprint import Fingerprint
-from contracts.events import CramReady, GvcfReady, RunCompleted, SampleFailed
+from contracts.events import CramReady, GvcfReady, SampleFailed
 from contracts.values import QcStatus
 from deploy.embedded.stack import Endpoints
 from services.align.main import BUILDER, build
@@ -42,18 +42,13 @@ async def register(served: Served, folder: Path, *, name: str = "onekg", fasta: 
 
 
 @pytest.fixture(scope="module")
-async def idle(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+async def align(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """With a worker, whose JVM stays warm from one test to the next."""
     folder = tmp_path_factory.mktemp("align")
     async with serve(BUILDER, endpoints=endpoints, folder=folder, sections=SECTIONS) as served:
         await register(served, folder)
-        yield served
-
-
-@pytest.fixture(scope="module")
-async def align(idle: Served) -> AsyncIterator[Served]:
-    """With a worker, whose JVM stays warm from one test to the next."""
-    async with idle.working():
-        yield idle
+        async with served.working():
+            yield served
 
 
 def with_reference(served: Served, name: str) -> Service:
@@ -236,10 +231,3 @@ async def written(served: Served, task_key: str, *, epoch: int) -> set[str]:
 def _below(prefix: keys.AttemptPrefix, stored: Iterable[str]) -> set[str]:
     names = (key.removeprefix(f"{prefix}/") for key in stored)
     return {name for name in names if name.startswith("lanes/")}
-
-
-async def test_fault_21_a_run_announced_again_is_one_task_for_each_sample(idle: Served) -> None:
-    run: RunCompleted = events.run_completed(6)
-    for _ in range(3):
-        await idle.deliver(run)
-    assert len(await idle.rows(TASK, f"align:{events.sample_of(6)}:%")) == 1
