@@ -63,7 +63,13 @@ class WorkerSettings(Section):
     """What one slot may use; tasks of larger memory classes are left to others."""
     poll_seconds: float = Field(default=1.0, gt=0)
     scratch: Path | None = None
+    """Where attempts work; none means in the state folder."""
+    notice_file: Path | None = None
+    """A file whose appearance means that this host will soon be taken away (a spot notice); SIGTERM means the same."""
     reference_cache: Path | None = None
+    """Where references are kept on this host; none means in the state folder."""
+    reference_mount: Path | None = None
+    """A shared folder laid out as the store's `reference/`: a reference that lies there whole is read in place."""
     reference_cache_gb: float = Field(default=50.0, gt=0)
     tasks_per_child: int = Field(default=200, ge=1)
     threads: int = Field(default=1, ge=1)

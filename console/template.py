@@ -85,6 +85,10 @@ secret_file = {secret}
 # scratch = "/scratch/cohortstream"
 # reference_cache = "/scratch/cohortstream-references"
 # reference_cache_gb = 50.0
+# A shared folder laid out as the store's reference/: what lies there whole is read in place.
+# reference_mount = "/shared/references"
+# A file whose appearance means that this host will soon be taken away (a spot notice); SIGTERM means the same.
+# notice_file = "/run/spot-notice"
 # A worker's child process is started afresh after so many tasks.
 # tasks_per_child = 200
 

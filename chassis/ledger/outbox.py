@@ -18,7 +18,7 @@ NOTIFY = "select pg_notify($1, '')"
 UNSENT = "select id, topic, key, headers, body from outbox order by id limit $1"
 SENT = "delete from outbox where id = any($1::bigint[])"
 LEAD = "select pg_try_advisory_lock(hashtextextended($1, 0))"
-BACKLOG = "select count(*) as backlog, min(created_at) as oldest from outbox"
+BACKLOG = "select count(*) as backlog, min(created_at) as oldest, ledger_now() as now from outbox"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ SILENCE_SECONDS = 60.0
 WATCH_SECONDS = 5.0
 GRACE_SECONDS = 10.0
 """For the handler in hand when the process is told to stop; then its transaction is rolled back."""
+GOODBYE_SECONDS = 3.0
 
 
 class ConsumerSilent(Exception):
@@ -75,9 +76,14 @@ class Consumption:
         await self._broker.start()
 
     async def stop(self) -> None:
+        """Leave the group; without a broker that takes leave, go all the same."""
         for handle in self._resting.values():
             handle.cancel()
-        await self._broker.stop()
+        try:
+            async with asyncio.timeout(GRACE_SECONDS + GOODBYE_SECONDS):
+                await self._broker.stop()
+        except TimeoutError:
+            log.warning("Kafka did not take leave; the group will notice by itself")
 
     async def watch(self) -> None:
         """Raises ConsumerSilent when polling has stopped."""

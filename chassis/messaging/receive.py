@@ -14,6 +14,7 @@ from chassis.ledger.quarantine import Delivery
 from chassis.ledger.trouble import passes
 from chassis.service import Subscriptions
 from chassis.telemetry.context import context_of
+from chassis.telemetry.instruments import received
 from chassis.telemetry.setup import tracer
 from contracts.envelope import EnvelopeError, decode
 
@@ -28,6 +29,13 @@ class Receipt(StrEnum):
 
 
 async def receive(ledger: Ledger, subscriptions: Subscriptions, delivery: Delivery) -> Receipt:
+    """Act on a delivery once and count it; raises as `_settle` does."""
+    receipt = await _settle(ledger, subscriptions, delivery)
+    received(service=ledger.service, topic=delivery.topic, receipt=receipt.value)
+    return receipt
+
+
+async def _settle(ledger: Ledger, subscriptions: Subscriptions, delivery: Delivery) -> Receipt:
     """Act on a delivery once. Raises what `ledger.trouble.passes` names when it must come again: nothing of it is
     settled then. Everything else is settled."""
     try:

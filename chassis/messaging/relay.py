@@ -12,10 +12,11 @@ from aiokafka.errors import KafkaError
 
 from chassis.faultpoints import point
 from chassis.ledger import outbox
-from chassis.ledger.ledger import Ledger
+from chassis.ledger.ledger import Connection, Ledger
 from chassis.ledger.outbox import Unsent
 from chassis.messaging.security import plain_options
 from chassis.settings import KafkaSettings
+from chassis.telemetry.instruments import outbox_backlog
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ POLL_SECONDS = 1.0
 STANDBY_SECONDS = 2.0
 TROUBLE = (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 MOST_BACKOFF = 15.0
+GOODBYE_SECONDS = 5.0
 
 
 async def relay(ledger: Ledger, settings: KafkaSettings) -> None:
@@ -63,15 +65,31 @@ async def _lead(ledger: Ledger, settings: KafkaSettings) -> None:
                     await _send(producer, batch)
                     point("after-publish")
                     await outbox.mark_sent(conn, [row.id for row in batch])
+                await _measure(conn, ledger)
                 try:
                     async with asyncio.timeout(POLL_SECONDS):
                         await woken.wait()
                 except TimeoutError:
                     pass
         finally:
-            await producer.stop()
+            await _part(producer)
     finally:
         conn.terminate()
+
+
+async def _measure(conn: Connection, ledger: Ledger) -> None:
+    row = await conn.fetchrow(outbox.BACKLOG)
+    assert row is not None
+    outbox_backlog(service=ledger.service, backlog=row["backlog"], oldest=row["oldest"], now=row["now"])
+
+
+async def _part(producer: AIOKafkaProducer) -> None:
+    """What was not acknowledged stays in the outbox, so a broker that is away need not be waited for."""
+    try:
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await producer.stop()
+    except TimeoutError:
+        log.warning("Kafka did not take the relay's leave")
 
 
 async def _send(producer: AIOKafkaProducer, batch: Sequence[Unsent]) -> None:

@@ -49,6 +49,7 @@ class Site:
     ledger: Ledger
     service: Service
     state_dir: Path
+    scratch: Path
     ttl: timedelta
     stopping: asyncio.Event
     drain_seconds: float
@@ -220,7 +221,7 @@ async def _answer(site: Site, child: ChildHost, lease: Lease, said: dict[str, An
 async def _folders(site: Site, lease: Lease) -> AsyncIterator[tuple[Path, Path]]:
     """A scratch folder that goes with the attempt, and a log that stays."""
     slug = keys.slug(lease.key)
-    scratch = site.state_dir / "scratch" / site.service.name / slug / lease.attempt
+    scratch = site.scratch / site.service.name / slug / lease.attempt
     attempt_log = site.state_dir / "logs" / "attempts" / site.service.name / slug / f"{lease.attempt}.log"
     await asyncio.to_thread(scratch.mkdir, parents=True, exist_ok=True)
     try:

@@ -121,7 +121,8 @@ async def run(builder: str, memory_mb: int, conversation: Conversation) -> None:
 
 def _references(settings: Settings) -> ReferenceCache:
     root = settings.worker.reference_cache or settings.state_dir / "cache" / "references"
-    return ReferenceCache(root=root, limit_bytes=int(settings.worker.reference_cache_gb * 1e9))
+    limit = int(settings.worker.reference_cache_gb * 1e9)
+    return ReferenceCache(root=root, limit_bytes=limit, mount=settings.worker.reference_mount)
 
 
 async def _attempt(bench: Bench, order: dict[str, Any]) -> None:

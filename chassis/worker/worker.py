@@ -19,8 +19,10 @@ from chassis.ledger.ledger import Ledger
 from chassis.ledger.tasks import Ending, Lease, classes_within
 from chassis.service import Service
 from chassis.settings import Settings
+from chassis.telemetry.instruments import attempt_ended
 from chassis.worker.attempt import DATABASE_TROUBLE, ChildUnable, Site, run_attempt
 from chassis.worker.host import ChildHost
+from chassis.worker.preemption import watch_notice
 from chassis.worker.sweeper import sweeping
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class Worker:
             ledger=ledger,
             service=work.service,
             state_dir=settings.state_dir,
+            scratch=settings.worker.scratch or settings.state_dir / "scratch",
             ttl=self._ttl,
             stopping=self.stopping,
             drain_seconds=settings.worker.drain_seconds,
@@ -69,6 +72,9 @@ class Worker:
         """Until stopped (or empty). Raises ChildUnable when this host cannot run the service's tasks."""
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(self._listen()), group.create_task(self._sweep())]
+            notice = self._work.settings.worker.notice_file
+            if notice is not None:
+                beside.append(group.create_task(watch_notice(notice, self.stop)))
             slots = [group.create_task(self._slot(number)) for number in range(self._work.slots)]
             await asyncio.wait(slots)
             for task in beside:
@@ -100,6 +106,12 @@ class Worker:
                     log.exception("the ledger failed while an attempt ended", extra={"task": lease.key})
                     await child.kill()
                     continue
+                attempt_ended(
+                    service=self._work.service.name,
+                    kind=lease.kind,
+                    ending=ending.value if ending else "lost",
+                    seconds=time.monotonic() - held_since,
+                )
                 log.info(
                     "attempt ended",
                     extra={"task": lease.key, "epoch": lease.epoch, "ending": ending.value if ending else "lost"},
