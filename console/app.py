@@ -51,7 +51,7 @@ class Commands(TyperGroup):
             from console.exits import code_and_words, complain
 
             code, words = code_and_words(error)
-            complain(words)
+            complain(" ".join([words, *getattr(error, "__notes__", ())]))
             raise typer.Exit(int(code)) from None
 
 

@@ -70,11 +70,10 @@ def show(console: Console, figures: Figures, *, kept: bool) -> None:
     """The result, then where it lies and how to go on."""
     console.print()
     console.print(_freezes(figures))
-    for one in figures.freezes:
-        for decision in one.decisions:
-            console.print(
-                f"  {one.freeze}, {decision['variant_type']}s: {decision['rule']}", style="dim", highlight=False
-            )
+    if figures.freezes[-1].evaluation is not None:
+        console.print("  compared with the truth by genotype: who has how many copies of which allele, in PASS records")
+    for decision in figures.freezes[-1].decisions:
+        console.print(f"  {decision['variant_type']}s filtered by {decision['rule']}", style="dim", highlight=False)
     top = figures.topped_up
     if top is not None and top.raised:
         first, *_, last = [top.coverage[version] for version in sorted(top.coverage)]
@@ -127,7 +126,7 @@ def _services(figures: Figures) -> Table:
 
 def _storage(figures: Figures) -> Table:
     table = _table("storage, by what it is and where it lies", "kind", "tier", "#objects", "#MB")
-    for row in figures.storage:
+    for row in sorted(figures.storage, key=lambda row: (str(row["kind"]), str(row["tier"]))):
         table.add_row(str(row["kind"]), str(row["tier"]), f"{row['objects']}", f"{float(row['bytes']) / 1e6:.2f}")
     return table
 

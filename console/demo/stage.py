@@ -75,9 +75,10 @@ def staged(*, keep: Path | None) -> Iterator[Stage]:
     stage = Stage(folder=folder, state=folder / "state", runs=_made(folder / "runs"))
     try:
         yield stage
-    except BaseException:
+    except BaseException as error:
         # logs are what a person needs now; large data goes
         shutil.rmtree(stage.runs, ignore_errors=True)
+        error.add_note(f"The demo's logs: {stage.state / 'logs'}")
         raise
     for left in (stage.runs, stage.state):
         shutil.rmtree(left, ignore_errors=True)
