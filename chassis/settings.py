@@ -96,6 +96,10 @@ class AlignSettings(Section):
     reference: str | None = None
     """Name of the registered reference that new samples are aligned to."""
     engine: Literal["cpu"] = "cpu"
+    aligner: Literal["pybwa", "bwa"] = "pybwa"
+    """bwa in the worker's process, or the program on PATH: the same alignments, for large samples less memory."""
+    memory_class: Literal["small", "medium", "large", "huge"] = "small"
+    """Where a sample's tasks start (2, 4, 16, 64 GB); a human genome's bwa index alone wants `large`."""
     qc_rules: str = "default"
     call_interval_bp: int = Field(default=10_000_000, ge=1000)
 

@@ -29,6 +29,11 @@ roots = [{runs}]
 # The reference that new samples are aligned to: a name given to `cohortstream reference add`.
 {reference}
 # engine = "cpu"
+# bwa within the worker ("pybwa"), or the program on PATH ("bwa").
+# aligner = "pybwa"
+# Memory that a sample's tasks start with: small 2, medium 4, large 16, huge 64 GB. A human genome wants "large", and
+# [worker] memory_mb as much.
+# memory_class = "small"
 # The rule set that gives a sample its QC verdict.
 # qc_rules = "default"
 # Variants of a sample are called in chunks of so many bases.
@@ -86,9 +91,9 @@ secret_file = {secret}
 # reference_cache = "/scratch/cohortstream-references"
 # reference_cache_gb = 50.0
 # A shared folder laid out as the store's reference/: what lies there whole is read in place.
-# reference_mount = "/shared/references"
+# reference_mount = "/scratch/shared-references"
 # A file whose appearance means that this host will soon be taken away (a spot notice); SIGTERM means the same.
-# notice_file = "/run/spot-notice"
+# notice_file = "/var/run/spot-notice"
 # A worker's child process is started afresh after so many tasks.
 # tasks_per_child = 200
 

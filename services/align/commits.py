@@ -35,7 +35,7 @@ class Commits:
             metrics=result["metrics"],
             pipeline=task.pipeline,
         )
-        await queue.enqueue(tx, [call.task()])
+        await queue.enqueue(tx, [call.task(memory_class=self._policy.memory_class)])
         await start_if_ready(tx, self._policy, sample.key, sample.version + 1)
 
     async def called(self, tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:

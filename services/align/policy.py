@@ -16,8 +16,11 @@ UNSET = "unset"
 class Policy:
     reference: str
     pipeline: str
+    memory_class: str
 
 
 def policy_of(settings: Settings) -> Policy:
-    pipeline = pipeline_of(settings, engine_versions=versions_of(settings.align.engine))
-    return Policy(reference=settings.align.reference or UNSET, pipeline=pipeline)
+    pipeline = pipeline_of(settings, engine_versions=versions_of(settings.align.engine, aligner=settings.align.aligner))
+    return Policy(
+        reference=settings.align.reference or UNSET, pipeline=pipeline, memory_class=settings.align.memory_class
+    )

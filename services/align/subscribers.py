@@ -55,5 +55,5 @@ async def start_if_ready(tx: Tx, policy: Policy, sample: str, version: int) -> N
             "previous": Aligned.model_validate(before["aligned"]) if before is not None else None,
         }
     )
-    await queue.enqueue(tx, [task.task()])
+    await queue.enqueue(tx, [task.task(memory_class=policy.memory_class)])
     await tx.conn.execute(statements.SET_STATE, sample, version, "aligning")

@@ -40,8 +40,9 @@ class AlignTask(Value):
         earlier = self.previous.libraries if self.previous is not None else ()
         return tuple(sorted({*earlier, *(lane.library for lane in self.arrived.lanes)}))
 
-    def task(self) -> NewTask:
+    def task(self, *, memory_class: str) -> NewTask:
         return NewTask(
+            memory_class=memory_class,
             key=f"align:{self.sample.key}:v{self.sample.version}:{self.pipeline}",
             kind=ALIGN,
             subject=self.sample.key,
@@ -60,8 +61,9 @@ class CallTask(Value):
     metrics: dict[str, float]
     pipeline: Text
 
-    def task(self) -> NewTask:
+    def task(self, *, memory_class: str) -> NewTask:
         return NewTask(
+            memory_class=memory_class,
             key=f"call:{self.sample.key}:v{self.sample.version}:{self.pipeline}",
             kind=CALL,
             subject=self.sample.key,
@@ -76,6 +78,7 @@ def pipeline_of(settings: Settings, *, engine_versions: str) -> str:
     matter = {
         "reference": settings.align.reference,
         "engine": settings.align.engine,
+        "aligner": settings.align.aligner,
         "versions": engine_versions,
         "call_interval_bp": settings.align.call_interval_bp,
     }

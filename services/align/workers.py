@@ -11,11 +11,12 @@ from typing import Any
 from chassis.errors import reject
 from chassis.outcomes import Done, Outcome
 from chassis.reference.local import LocalReference
-from chassis.worker.context import TaskContext
+from chassis.worker.context import REFERENCE_LOOK, TaskContext, Waiting
 from contracts.events import CramReady, GvcfReady
 from contracts.values import Artifact, ArtifactKind, Interval, LaneReads
 from services.align.engines.protocol import ChunkedEngine, LaneInput, ReadGroup
 from services.align.engines.registry import engine_for
+from services.align.policy import UNSET
 from services.align.qc import load_rules, verdict
 from services.align.tasks import AlignTask, CallTask
 
@@ -26,7 +27,7 @@ CARD_LIMIT = 1024 * 1024
 async def align(context: TaskContext) -> Outcome:
     """Align each lane, then merge all reads of the sample and mark duplicates over them."""
     task = AlignTask.model_validate(context.payload)
-    reference = await context.reference(task.reference_name)
+    reference = await context.reference(_reference_name(context, task))
     engine = _engine(context)
     if task.previous is not None and not task.previous.reference.same_build(reference.id):
         raise _other_build(task, reference)
@@ -157,8 +158,19 @@ async def _lane(
     return bam
 
 
+def _reference_name(context: TaskContext, task: AlignTask) -> str:
+    """The task's, or what the site has set since a task came that had none."""
+    if task.reference_name != UNSET:
+        return task.reference_name
+    now = context.settings.align.reference
+    if now is None:
+        raise Waiting(reason="no reference is set: set align.reference and start again", after=REFERENCE_LOOK)
+    return now
+
+
 def _engine(context: TaskContext) -> ChunkedEngine:
-    engine = engine_for(context.settings.align.engine, memory_mb=context.lease.memory_mb)
+    settings = context.settings.align
+    engine = engine_for(settings.engine, memory_mb=context.lease.memory_mb, aligner=settings.aligner)
     if engine.granularity == "chunk":
         return engine
     raise reject(

@@ -27,14 +27,19 @@ STATEMENTS = (
     """,
     """
     create view status_subject as
-        select sample as subject, 'sample' as kind, run as belongs_to, state, since,
-               case state
-                   when 'waiting' then 'version ' || version - 1 || ' of the sample to be aligned'
-                   when 'aligning' then 'its alignment'
-                   when 'calling' then 'its variant calls'
+        select v.sample as subject, 'sample' as kind, v.run as belongs_to, v.state, v.since,
+               case v.state
+                   when 'waiting' then 'version ' || v.version - 1 || ' of the sample to be aligned'
+                   when 'aligning' then coalesce(parked.reason, 'its alignment')
+                   when 'calling' then coalesce(parked.reason, 'its variant calls')
                end as waits_for,
-               version
-        from sample_version
+               v.version
+        from sample_version v
+        left join lateral (
+            select t.reason from task t
+            where t.subject = v.sample and t.state = 'waiting' and (t.kind = 'align') = (v.state = 'aligning')
+            limit 1
+        ) parked on v.state in ('aligning', 'calling')
     """,
     """
     create view status_version as
