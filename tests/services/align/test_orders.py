@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,14 @@ from chassis.ledger import queue
 from chassis.ledger.ledger import Ledger
 from chassis.ledger.tasks import Lease
 from chassis.messaging.receive import Receipt
+from chassis.reference.cache import ReferenceCache
 from chassis.service import Service
 from chassis.settings import Settings
+from chassis.storage.file import FileStore
+from chassis.worker.context import TaskContext, Waiting
 from contracts.events import RunCompleted, SampleFailed
 from contracts.values import ArtifactKind
+from services.align import workers
 from services.align.main import build
 from services.align.tasks import ALIGN, AlignTask, CallTask
 from tests.support import events
@@ -160,3 +165,27 @@ async def test_a_version_whose_alignment_died_holds_back_the_next_until_it_is_re
         assert await queue.revive(tx, lease.key)
     assert len(await work_off(ledger, service)) == 4
     assert await state_of(ledger, events.sample_of(1)) == [(1, "called"), (2, "called")]
+
+
+async def test_without_a_configured_reference_a_run_waits_and_says_what_to_do(
+    ledger: Ledger, service: Service, tmp_path: Path
+) -> None:
+    await deliver(ledger, service, run(1, 1))
+    lease = await claim(ledger)
+    assert lease is not None
+
+    async def record(chunk: str, value: Mapping[str, Any]) -> None:
+        raise AssertionError("nothing is done without a reference")
+
+    context = TaskContext(
+        service="align",
+        settings=Settings(),
+        lease=lease,
+        store=FileStore(root=tmp_path / "store"),
+        references=ReferenceCache(root=tmp_path / "references", limit_bytes=0),
+        scratch=tmp_path,
+        log=tmp_path / "log",
+        record=record,
+    )
+    with pytest.raises(Waiting, match=r"set align\.reference"):
+        await workers.align(context)

@@ -233,7 +233,7 @@ async def test_a_cohort_below_the_minimums_falls_back_and_says_so(
         assert await served.rows("select key from task where state <> 'done'") == []
     assert [one.method for one in panel.event.decisions] == ["hard-filter", "hard-filter"]
     rule = panel.decision("snp").rule
-    assert rule == "hard filters: 1200 snps are in the training resources, fewer than the 5000 that a model is fitted on"
+    assert rule.startswith("hard filters: 1200 snps are in the training resources, fewer than the 5000")
     assert all(rule in panel.said_in(path)[0] for path in panel.vcfs)
     assert panel.event.model is None
     found = panel.filters()
