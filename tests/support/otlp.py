@@ -1,7 +1,8 @@
-"""An OTLP/HTTP receiver of the tests' own: keeps every span that is sent to it."""
+"""An OTLP/HTTP receiver: what a tracing backend is sent, decoded from its protobuf."""
 
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,72 +14,75 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A span as it came over the wire; ids in hex, `links` are span ids."""
-
-    trace: str
-    id: str
-    parent: str
+    trace_id: str
+    span_id: str
+    parent_id: str | None
     name: str
     service: str
+    links: tuple[tuple[str, str], ...]
     attributes: dict[str, str]
-    links: tuple[str, ...]
 
 
 @dataclass
 class Receiver:
-    endpoint: str = ""
-    spans: list[Received] = field(default_factory=list)
+    """`silent` takes connections and never answers, as a backend behind a dead load balancer."""
 
-    def of_trace(self, trace: str) -> list[Received]:
-        return [span for span in self.spans if span.trace == trace]
+    endpoint: str
+    silent: bool = False
+    spans: list[Received] = field(default_factory=list)
+    calls: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def of_trace(self, trace_id: str) -> list[Received]:
+        return [span for span in self.spans if span.trace_id == trace_id]
+
+
+def decoded(body: bytes) -> Iterator[Received]:
+    for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans:
+        resource = {item.key: item.value.string_value for item in resource_spans.resource.attributes}
+        for scope in resource_spans.scope_spans:
+            for span in scope.spans:
+                yield Received(
+                    trace_id=span.trace_id.hex(),
+                    span_id=span.span_id.hex(),
+                    parent_id=span.parent_span_id.hex() or None,
+                    name=span.name,
+                    service=resource["service.name"],
+                    links=tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
+                    attributes={item.key: item.value.string_value for item in span.attributes},
+                )
 
 
 @contextmanager
-def otlp_receiver() -> Iterator[Receiver]:
-    """Listens on loopback until the block ends."""
-    receiver = Receiver()
-
+def receiver(*, silent: bool = False) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.calls += 1
+            if received.silent:
+                received.released.wait()
+                return
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
             if self.path == "/v1/traces":
-                if self.headers.get("Content-Encoding") == "gzip":
-                    import gzip
-
-                    body = gzip.decompress(body)
-                receiver.spans.extend(_read(body))
+                received.spans.extend(decoded(body))
             self.send_response(200)
-            self.send_header("Content-Length", "0")
+            self.send_header("content-type", "application/x-protobuf")
+            self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Nothing: the tests read spans, not an access log."""
+        def log_message(self, *_: object) -> None:
+            """No access log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    server.daemon_threads = True
+    received = Receiver(endpoint=f"http://127.0.0.1:{server.server_port}", silent=silent)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield receiver
+        yield received
     finally:
+        received.released.set()
         server.shutdown()
-        server.server_close()
         thread.join()
-
-
-def _read(body: bytes) -> Iterator[Received]:
-    request = ExportTraceServiceRequest()
-    request.ParseFromString(body)
-    for resource in request.resource_spans:
-        named = {a.key: a.value.string_value for a in resource.resource.attributes}
-        for scope in resource.scope_spans:
-            for span in scope.spans:
-                yield Received(
-                    trace=span.trace_id.hex(),
-                    id=span.span_id.hex(),
-                    parent=span.parent_span_id.hex(),
-                    name=span.name,
-                    service=named.get("service.name", ""),
-                    attributes={a.key: a.value.string_value for a in span.attributes},
-                    links=tuple(link.span_id.hex() for link in span.links),
-                )
+        server.server_close()

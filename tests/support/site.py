@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class Site:
     database: str
     lease_seconds: float = 4.0
     drain_seconds: float = 5.0
+    otlp_endpoint: str | None = None
     processes: list[Process] = field(default_factory=list)
 
     @property
@@ -78,7 +80,8 @@ class Site:
                 f'[ledger]\ndsn = "{self.database}"\n'
                 f'[store]\nbase = "file://{self.folder}/store"\n'
                 f"[worker]\nlease_seconds = {self.lease_seconds}\npoll_seconds = 0.2\n"
-                f"drain_seconds = {self.drain_seconds}\n",
+                f"drain_seconds = {self.drain_seconds}\n"
+                + (f'[telemetry]\notlp_endpoint = "{self.otlp_endpoint}"\n' if self.otlp_endpoint else ""),
                 encoding="utf-8",
             )
         return path
@@ -111,13 +114,11 @@ class Site:
     async def stop(self) -> None:
         await asyncio.gather(*(process.stop() for process in self.processes))
 
-    async def publish(self, *events: Event, key: bytes | None = None) -> None:
+    async def publish(self, *events: Event, key: bytes | None = None, traceparent: str | None = None) -> None:
         """Publish as the console does, straight to Kafka."""
-        from datetime import UTC, datetime
-
         async with producer(self.endpoints.kafka_bootstrap) as out:
             for event in events:
-                message = encode(event, source="/cohortstream/test", time=datetime.now(UTC))
+                message = encode(event, source="/cohortstream/test", time=datetime.now(UTC), traceparent=traceparent)
                 await out.send_and_wait(
                     message.topic, message.body, key=key or message.key, headers=list(message.headers)
                 )

@@ -25,6 +25,7 @@ from chassis.ledger.tasks import Lease, NewTask
 from chassis.outcomes import Done, Outcome, Retry
 from chassis.service import Service, Subscriptions, TaskKind
 from chassis.settings import Settings
+from chassis.telemetry.setup import tracer
 from chassis.worker.context import TaskContext
 from contracts.events import SampleFailed, SampleTagRequested, SampleWithdrawn
 from contracts.values import ArtifactKind
@@ -107,7 +108,8 @@ async def steps(context: TaskContext) -> Outcome:
                 await asyncio.sleep(0.01)
         path = context.scratch / name
         path.write_text(f"{context.lease.subject} {name}\n", encoding="utf-8")
-        artifact = await context.upload(path, kind=ArtifactKind.log)
+        with tracer().start_as_current_span("tiny chunk"):
+            artifact = await context.upload(path, kind=ArtifactKind.log)
         _journal(payload, f"end {name} {context.lease.attempt}")
         await context.checkpoint(name, {"uri": artifact.uri})
         uris[name] = artifact.uri
