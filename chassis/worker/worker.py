@@ -42,6 +42,10 @@ class Work:
     host: str = ""
 
 
+UNHARMED = (Ending.done, Ending.waiting, Ending.retry)
+"""After these the child said so itself and is kept warm; after any other it is not to be trusted."""
+
+
 class Worker:
     def __init__(self, *, work: Work, ledger: Ledger) -> None:
         self._work = work
@@ -116,7 +120,7 @@ class Worker:
                     "attempt ended",
                     extra={"task": lease.key, "epoch": lease.epoch, "ending": ending.value if ending else "lost"},
                 )
-                if ending is not Ending.done and ending is not None:
+                if ending not in UNHARMED:
                     await child.kill()
         finally:
             if child is not None:
@@ -133,6 +137,7 @@ class Worker:
                     owner=f"{self._owner}/{number}",
                     host=self._host,
                     ttl=self._ttl,
+                    kinds=[kind.name for kind in self._work.service.kinds],
                 )
         except DATABASE_TROUBLE:
             log.warning("the ledger cannot be reached; no claim")
