@@ -111,6 +111,7 @@ async def open_ledger(*, dsn: str, service: str, pool_size: int = 4) -> AsyncIte
         command_timeout=STATEMENT_MS / 1000,
         server_settings=_server_settings(service),
         init=_prepare,
+        reset=_as_it_is,
     )
     try:
         yield Ledger(pool=pool, service=service, dsn=dsn)
@@ -143,6 +144,11 @@ def _server_settings(service: str) -> dict[str, str]:
         "statement_timeout": str(STATEMENT_MS),
         "jit": "off",
     }
+
+
+async def _as_it_is(conn: Any) -> None:
+    """asyncpg would ask the server to forget a session's state at each release, a round trip for every statement of
+    ours; nobody leaves any: locks and LISTEN that outlive a transaction belong on `dedicated` connections."""
 
 
 async def _prepare(conn: Any) -> None:
