@@ -33,6 +33,7 @@ CLAIM = """
 with best as (
     select key from task
     where pool = $1 and state = 'ready' and ready_at <= (select ledger_now()) and memory_class = any($2)
+          and ($7::text[] is null or kind = any($7))
     order by priority desc, ready_at
     limit $3
     for update skip locked
@@ -200,10 +201,16 @@ async def claim(
     host: str,
     ttl: timedelta,
     limit: int = 1,
+    kinds: Sequence[str] | None = None,
 ) -> list[Lease]:
-    """Take up to `limit` best ready tasks of the first of `pools` that has any. One statement per pool asked."""
+    """Take up to `limit` best ready tasks of the first of `pools` that has any. One statement per pool asked.
+
+    `kinds` are those that the worker knows: of two versions beside each other, each takes what it can do.
+    """
     for pool in pools:
-        rows = await conn.fetch(CLAIM, pool, list(memory_classes), limit, owner, host, ttl)
+        rows = await conn.fetch(
+            CLAIM, pool, list(memory_classes), limit, owner, host, ttl, None if kinds is None else list(kinds)
+        )
         if rows:
             return [_lease(row) for row in rows]
     return []

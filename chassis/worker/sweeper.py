@@ -39,7 +39,10 @@ async def sweep_leases(ledger: Ledger, service: Service) -> list[str]:
                 fix="read the attempts' logs and the hosts' kernel logs, mend the cause, then revive the task",
             )
             lease = await queue.fail_swept(tx, key, rejection)
-            await dead_letter(tx, service.kind(lease.kind), lease, rejection)
+            if lease.kind in {kind.name for kind in service.kinds}:
+                await dead_letter(tx, service.kind(lease.kind), lease, rejection)
+            else:
+                log.error("a task of a kind that is unknown here is dead; nobody is told", extra={"task": key})
     return again
 
 

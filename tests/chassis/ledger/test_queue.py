@@ -86,6 +86,16 @@ async def test_a_worker_leaves_larger_memory_classes_alone(ledger: Ledger) -> No
         assert not await queue.claim(conn, pools=("default",), memory_classes=("small",), owner="w", host="h", ttl=TTL)
 
 
+async def test_a_worker_leaves_kinds_alone_that_it_does_not_know(ledger: Ledger) -> None:
+    """Fault 39: a worker of the version before meets a task of the next."""
+    await enqueue(ledger, task("new", kind="invented", priority=9.0), task("old"))
+    async with ledger.connection() as conn:
+        (lease,) = await queue.claim(
+            conn, pools=("default",), memory_classes=CLASSES, owner="w", host="h", ttl=TTL, limit=5, kinds=("steps",)
+        )
+    assert lease.key == "old"
+
+
 async def test_every_claim_raises_the_epoch(ledger: Ledger) -> None:
     await enqueue(ledger, task())
     epochs = []
@@ -289,7 +299,7 @@ async def test_the_claim_reads_the_partial_index_in_order(ledger: Ledger) -> Non
             " 'ready', now(), now(), now() from generate_series(1, 20000) n"
         )
         await conn.execute("analyze task")
-        plan = await conn.fetch("explain " + queue.CLAIM, "default", list(CLASSES), 1, "w", "h", TTL)
+        plan = await conn.fetch("explain " + queue.CLAIM, "default", list(CLASSES), 1, "w", "h", TTL, ["steps"])
     text = "\n".join(r[0] for r in plan)
     assert "task_claim" in text
     assert "Seq Scan on task" not in text and "Sort" not in text

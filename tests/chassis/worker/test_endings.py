@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from chassis.ledger.ledger import Ledger
+from chassis.ledger.tasks import NewTask
+from chassis.service import build
 from chassis.worker.attempt import ChildUnable
+from chassis.worker.sweeper import sweep_leases
 from tests.conftest import until
+from tests.support import tiny
 from tests.support.site import Site, sample_key, state_of, task_row
 from tests.support.tiny import steps_task
 from tests.support.working import enqueue, worker_of
@@ -86,6 +90,19 @@ async def test_a_worker_that_runs_until_empty_ends(site: Site, ledger: Ledger) -
     async with worker_of(site, ledger, until_empty=True) as (_, running):
         await running
     assert await state_of(ledger, task.key) == "done"
+
+
+async def test_a_lost_task_of_an_unknown_kind_ends_without_ending_the_sweep(site: Site, ledger: Ledger) -> None:
+    service = build(tiny.BUILDER, site.settings)
+    await enqueue(ledger, NewTask(key="odd", kind="invented", subject="s"), steps_task(sample_key()))
+    async with ledger.connection() as conn:
+        await conn.execute(
+            "update task set state = 'leased', host = 'h', losses = 49, lease_until = ledger_now() - interval '1 s'"
+        )
+    assert await sweep_leases(ledger, service) == []
+    async with ledger.connection() as conn:
+        assert await conn.fetchval("select count(*) from task where state = 'failed' and error is not null") == 2
+    assert [failure["rejection"]["code"] for failure in await failures(ledger)] == ["BUDGET_SPENT"]
 
 
 async def _is(ledger: Ledger, key: str, state: str) -> bool:
