@@ -140,6 +140,7 @@ update task set state = 'ready', ready_at = (select ledger_now()), changed_at = 
                 crashes = 0, retries = 0, losses = 0, loss_hosts = '{}', finished_at = null
 where key = $1 and state in ('failed', 'cancelled') returning key
 """
+DEAD_OF = "select key from task where (subject = $1 or belongs_to = $1) and state = 'failed' order by key for update"
 ENDED_AS = "select state from task where key = $1 and epoch = $2"
 LEASE_OF = """
 select t.*, t.crashes + t.retries + t.preemptions + t.losses as attempts, incarnation.number as incarnation
@@ -343,6 +344,12 @@ async def revive(tx: Tx, key: str) -> bool:
     if alive:
         await tx.conn.execute(NOTIFY, channel(tx.service))
     return alive
+
+
+async def revive_subject(tx: Tx, subject: str) -> tuple[str, ...]:
+    """Revive every dead task of a subject; what a person cancelled stays cancelled."""
+    keys = [row["key"] for row in await tx.conn.fetch(DEAD_OF, subject)]
+    return tuple([key for key in keys if await revive(tx, key)])
 
 
 async def withdraw(tx: Tx, subject: str, *, deadline: Any) -> tuple[str, ...]:

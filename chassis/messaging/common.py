@@ -14,6 +14,7 @@ from contracts.events import (
     SampleWithdrawalRequested,
     SampleWithdrawn,
     WorkCancelRequested,
+    WorkReviveRequested,
 )
 
 DECISION = "insert into decision (item, replay, actor, reason) values ($1, $2, $3, $4)"
@@ -24,6 +25,7 @@ def with_common(service: Service) -> Service:
     handlers = dict(service.subscriptions.handlers)
     for event, handler in (
         (WorkCancelRequested, on_cancel),
+        (WorkReviveRequested, on_revive),
         (SampleWithdrawalRequested, on_withdrawal),
         (ArtifactRestored, on_restored),
         (QuarantineDecisionRequested, on_decision),
@@ -42,6 +44,18 @@ async def on_cancel(tx: Tx, event: WorkCancelRequested) -> None:
         reason=event.reason,
     )
     await queue.cancel(tx, event.target, reason=f"cancelled: {event.reason}")
+
+
+async def on_revive(tx: Tx, event: WorkReviveRequested) -> None:
+    await note_command(
+        tx,
+        request_id=event.request_id,
+        type=event.TYPE,
+        subject=event.target,
+        actor=event.actor.name,
+        reason=event.reason,
+    )
+    await queue.revive_subject(tx, event.target)
 
 
 async def on_withdrawal(tx: Tx, event: SampleWithdrawalRequested) -> None:

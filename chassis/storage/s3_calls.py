@@ -180,6 +180,6 @@ def _denied(operation: str, uri: str, message: str, fix: str) -> Rejected:
         code="ACCESS_DENIED",
         message=f"{operation}: {message}",
         where=uri,
-        rule="the service's credentials hold the grants that docs/operations names",
+        rule="the service's credentials may list, read, write, tag and delete objects in the bucket",
         fix=fix,
     )

@@ -82,7 +82,7 @@ def spent(lease: Lease, budget: str, reason: str) -> Rejection:
         message=f"the task used up its budget of {budget}; last: {reason}",
         where=lease.key,
         rule="a task ends without a result only so often, counted apart by crashes, retries, preemptions and losses",
-        fix="read the attempt's log, mend the cause, then revive the task",
+        fix="read the attempt's log, mend the cause, then `cohortstream revive` its subject",
     )
 
 

@@ -36,7 +36,7 @@ async def sweep_leases(ledger: Ledger, service: Service) -> list[str]:
                 message="every host that took this task vanished with it",
                 where=key,
                 rule="a task may be lost on a few distinct hosts only",
-                fix="read the attempts' logs and the hosts' kernel logs, mend the cause, then revive the task",
+                fix="read the logs of attempts and hosts, mend the cause, then `cohortstream revive` its subject",
             )
             lease = await queue.fail_swept(tx, key, rejection)
             if lease.kind in {kind.name for kind in service.kinds}:

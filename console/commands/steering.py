@@ -16,6 +16,7 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in w
 
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL)(cancel)
+    app.command(rich_help_panel=PANEL)(revive)
     group = typer.Typer(no_args_is_help=True)
     group.command("list")(list_)
     group.command("show")(show)
@@ -64,6 +65,51 @@ def cancel(
         )
         if silent:
             say(f"{', '.join(silent)} has not noted it yet: is the site up? Nothing is lost.")
+
+    asyncio.run(run())
+
+
+def revive(
+    context: typer.Context,
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="A run or a sample (label, project/label, key).")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="What was mended; kept with your name.")],
+    as_json: Json = False,
+) -> None:
+    """Try the dead tasks of a run or a sample again, from their last finished chunks. A failed freeze is asked anew."""
+    import asyncio
+
+    from chassis.errors import reject
+    from console import views as v
+    from console.asking import outcome
+    from console.commands_out import command, noted, publish
+    from console.labels import Labels
+    from console.output import print_json, say
+    from contracts.events import WorkReviveRequested
+
+    settings = invocation(context).found()
+
+    async def run() -> None:
+        async with v.open_views(settings) as views:
+            target = subject
+            if not any((await views.everywhere(v.SUBJECT, subject)).values()):
+                target = Labels(await views.rows("ingest", v.LABELS)).resolve(subject)
+            dead = {service: rows for service, rows in (await views.everywhere(v.FAILED_TASKS, target)).items() if rows}
+            if ":" in target or not dead:
+                raise reject(
+                    code="NOTHING_DEAD",
+                    message="a freeze is not revived" if ":" in target else "no task of it is dead",
+                    where=subject,
+                    rule="a run's or a sample's dead tasks can be tried again",
+                    fix="ask for the freeze again"
+                    if ":" in target
+                    else "see `cohortstream status` for what it waits for",
+                )
+            asked = command(WorkReviveRequested, target=target, reason=reason)
+            await publish(settings, asked)
+            heard = [service for service in dead if await noted(views, service, asked)]
+        if as_json:
+            return print_json(outcome([asked], heard == list(dead)) | {"services": heard})
+        say(f"{subject}: {sum(map(len, dead.values()))} dead tasks are tried again in {', '.join(heard) or 'none yet'}")
 
     asyncio.run(run())
 

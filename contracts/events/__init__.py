@@ -30,6 +30,7 @@ from contracts.events.people import (
     SampleWithdrawalRequested,
     SampleWithdrawn,
     WorkCancelRequested,
+    WorkReviveRequested,
 )
 from contracts.events.runs import CramReady, GvcfReady, RunCompleted, RunRejected, SampleFailed
 
@@ -50,6 +51,7 @@ ALL: tuple[type[Event], ...] = (
     SampleWithdrawalRequested,
     SampleWithdrawn,
     WorkCancelRequested,
+    WorkReviveRequested,
     QuarantineDecisionRequested,
     ArtifactRestoreRequested,
     ArtifactHoldRequested,
@@ -95,4 +97,5 @@ __all__ = [
     "SampleWithdrawn",
     "Selection",
     "WorkCancelRequested",
+    "WorkReviveRequested",
 ]

@@ -26,7 +26,7 @@ from contracts.values import (
 
 
 class Selection(Value):
-    """Who takes part: everyone whose verdict is pass, a list, or those that carry a tag (for more than a list holds)."""
+    """Who takes part: everyone whose verdict is pass, a list, or those that carry a tag."""
 
     how: Literal["all", "list", "tag"]
     """Everyone, a list or a tag."""

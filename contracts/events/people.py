@@ -88,6 +88,20 @@ class WorkCancelRequested(Command):
     """Why, in words."""
 
 
+class WorkReviveRequested(Command):
+    """Give the dead tasks of a subject (a run, a sample) new budgets; what they had finished is kept."""
+
+    TYPE: ClassVar[str] = "work.revive.requested"
+    SUBJECT: ClassVar[str] = "target"
+
+    target: Annotated[Text, Field(max_length=120)]
+    """The run or the sample key whose work is to be tried again."""
+    actor: Actor
+    """Who asks for it."""
+    reason: Text
+    """What was mended, in words."""
+
+
 class QuarantineDecisionRequested(Command):
     """Replay or discard one quarantined event of one service."""
 

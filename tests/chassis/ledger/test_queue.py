@@ -262,6 +262,21 @@ async def test_a_revived_task_keeps_its_checkpoints(ledger: Ledger) -> None:
     assert (await must_claim(ledger)).checkpoint == {"c1": {}}
 
 
+async def test_reviving_a_subject_leaves_what_a_person_cancelled(ledger: Ledger) -> None:
+    await enqueue(ledger, task("dead"), task("cancelled"), task("other", subject="s2"))
+    for key in ("dead", "other"):
+        lease = await must_claim(ledger)
+        while lease.key != key:
+            lease = await must_claim(ledger)
+        async with ledger.transaction() as tx:
+            await queue.fail(tx, lease, REJECTION)
+    async with ledger.transaction() as tx:
+        await queue.cancel(tx, "s1", reason="asked")
+        assert await queue.revive_subject(tx, "s1") == ("dead",)
+    states = {key: (await row(ledger, key))["state"] for key in ("dead", "cancelled", "other")}
+    assert states == {"dead": "ready", "cancelled": "cancelled", "other": "failed"}
+
+
 async def test_two_workers_that_race_for_one_task(ledger: Ledger) -> None:
     """Fault 13: exactly one epoch wins."""
     await enqueue(ledger, task())
