@@ -1,4 +1,7 @@
-"""The two entry points of every service: `consume` turns events into task rows, `work` runs tasks."""
+"""The two entry points of every service: `consume` turns events into task rows, `work` runs tasks.
+
+What only `consume` needs (migrations, Kafka) is imported there: workers are many and should start fast and stay small.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,10 @@ from datetime import timedelta
 from typing import Any
 
 from chassis.ledger.ledger import Ledger, open_ledger
-from chassis.ledger.migrate import migrate
 from chassis.ledger.trouble import TROUBLE
-from chassis.messaging.common import with_common
-from chassis.messaging.consumer import Consumption
-from chassis.messaging.receive import replay
-from chassis.messaging.relay import relay
 from chassis.service import Running, Service, build
 from chassis.settings import Settings
-from chassis.storage import open_store
+from chassis.storage import StoreUnavailable, open_store
 from chassis.telemetry.setup import telemetry
 from chassis.worker.sweeper import sweep_orphans, sweeping
 from chassis.worker.worker import Work, Worker
@@ -33,6 +31,9 @@ DECIDED = "delete from decision where id = $1"
 
 async def consume(builder: str, settings: Settings) -> None:
     """Run a service's consumer, relay, sweeper and loops until SIGTERM or SIGINT."""
+    from chassis.ledger.migrate import migrate
+    from chassis.messaging.common import with_common
+
     service = with_common(build(builder, settings))
     with telemetry(service=service.name, process="consume", state_dir=settings.state_dir, settings=settings.telemetry):
         dsn = settings.ledger.dsn.get_secret_value()
@@ -70,6 +71,9 @@ async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slot
 
 
 async def _consuming(service: Service, settings: Settings, running: Running) -> None:
+    from chassis.messaging.consumer import Consumption
+    from chassis.messaging.relay import relay
+
     consumption = Consumption(service=service, ledger=running.ledger, settings=settings.kafka)
     await consumption.start()
     try:
@@ -87,6 +91,8 @@ async def _consuming(service: Service, settings: Settings, running: Running) -> 
 
 
 async def _replays(ledger: Ledger, service: Service) -> None:
+    from chassis.messaging.receive import replay
+
     while True:
         try:
             async with ledger.connection() as conn:
@@ -104,7 +110,11 @@ async def _replays(ledger: Ledger, service: Service) -> None:
 async def _orphans(running: Running, *, ttl: timedelta) -> None:
     while True:
         await asyncio.sleep(ORPHAN_SWEEP_SECONDS)
-        removed = await sweep_orphans(running.ledger, running.store, older_than=2 * ttl)
+        try:
+            removed = await sweep_orphans(running.ledger, running.store, older_than=2 * ttl)
+        except (*TROUBLE, StoreUnavailable) as error:
+            log.warning("no sweep of abandoned attempts this time", extra={"error": type(error).__name__})
+            continue
         if removed:
             log.info("abandoned attempts removed", extra={"objects": len(removed)})
 
