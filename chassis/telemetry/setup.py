@@ -18,6 +18,8 @@ from chassis.telemetry.logs import setup_logs
 from chassis.telemetry.spans import SpanFile
 
 SCOPE = "cohortstream"
+EXPORT_SECONDS = 2
+"""A collector answers within milliseconds; one that does not holds up no more than a process's end."""
 
 
 @contextmanager
@@ -38,9 +40,13 @@ def telemetry(*, service: str, process: str, state_dir: Path, settings: Telemetr
 
         base = settings.otlp_endpoint.rstrip("/")
         tracer_provider.add_span_processor(
-            BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=5), schedule_delay_millis=500)
+            BatchSpanProcessor(
+                OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=EXPORT_SECONDS), schedule_delay_millis=500
+            )
         )
-        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=5)))
+        readers.append(
+            PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=EXPORT_SECONDS))
+        )
     trace.set_tracer_provider(tracer_provider)
     meter_provider = MeterProvider(resource=resource, metric_readers=readers)
     metrics.set_meter_provider(meter_provider)
@@ -48,7 +54,7 @@ def telemetry(*, service: str, process: str, state_dir: Path, settings: Telemetr
         yield
     finally:
         tracer_provider.shutdown()
-        meter_provider.shutdown(timeout_millis=3_000)
+        meter_provider.shutdown(timeout_millis=EXPORT_SECONDS * 1000)
 
 
 def tracer() -> trace.Tracer:
