@@ -12,10 +12,12 @@ import pytest
 
 from chassis.ledger.ledger import Ledger, open_ledger
 from chassis.ledger.migrate import migrate
+from chassis.messaging.common import with_common
 from chassis.messaging.topics import apply_topics
-from chassis.settings import KafkaSettings
+from chassis.settings import KafkaSettings, load
 from deploy.embedded.stack import EmbeddedStack, Endpoints
 from tests.support import tiny
+from tests.support.consuming import pass_over
 from tests.support.databases import empty_database
 from tests.support.site import Site
 
@@ -82,6 +84,12 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30
 async def topics(endpoints: Endpoints) -> None:
     """Every topic, with one partition each."""
     await apply_topics(KafkaSettings(bootstrap=endpoints.kafka_bootstrap), single_partition=True)
+
+
+@pytest.fixture
+async def tiny_begins_now(topics: None, endpoints: Endpoints) -> None:
+    """Consumers of tiny do not meet what earlier tests published."""
+    await pass_over(with_common(tiny.build(load(None, environ={}))), endpoints.kafka_bootstrap)
 
 
 @pytest.fixture

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chassis.ledger.ledger import Ledger
+from chassis.messaging.common import with_common
+from chassis.settings import load
 from deploy.embedded.stack import Endpoints
 from tests.conftest import until
 from tests.faults import invariants
 from tests.faults.invariants import Counts
-from tests.support.site import state_of
+from tests.support import tiny
+from tests.support.consuming import consuming, fresh_name, relaying
+from tests.support.site import Site, state_of
 
 Settled = Callable[..., Awaitable[Counts]]
 
@@ -35,6 +40,15 @@ def settled(ledger: Ledger, endpoints: Endpoints) -> Settled:
         return await invariants.check(ledger, endpoints.kafka_bootstrap)
 
     return wait
+
+
+@pytest.fixture
+async def announced(site: Site, ledger: Ledger) -> AsyncIterator[None]:
+    """Relay and consumer of tiny in this process, for tests that strike others."""
+    bootstrap = site.endpoints.kafka_bootstrap
+    service = with_common(tiny.build(load(environ={})))
+    async with consuming(replace(service, name=fresh_name()), ledger, bootstrap), relaying(ledger, bootstrap):
+        yield
 
 
 @pytest.fixture

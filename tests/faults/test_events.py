@@ -12,7 +12,6 @@ from datetime import date
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError
 
 from chassis.ledger import outbox
 from chassis.ledger.ledger import Ledger, open_ledger
@@ -30,6 +29,8 @@ from tests.support.consuming import Offsets, consuming, fresh_name, relaying
 from tests.support.messages import ACTOR, delivery_of, tag
 from tests.support.site import Site, sample_key, state_of
 from tests.support.working import enqueue, worker_of
+
+pytestmark = pytest.mark.usefixtures("tiny_begins_now")
 
 TOPIC = SampleTagRequested.TYPE
 
@@ -65,7 +66,6 @@ async def test_fault_05_a_consumer_killed_before_its_offset_commit_acts_once(
     site: Site, ledger: Ledger, settled: Settled
 ) -> None:
     sample = sample_key()
-    await until(lambda: _caught_up_by_force(site), seconds=60)
     struck = await site.start("consume", tiny.BUILDER, fault="before-offset-commit=SIGKILL")
     await site.publish(tag(sample))
     assert await struck.ended() == -signal.SIGKILL
@@ -198,13 +198,3 @@ async def _done(ledger: Ledger, key: str) -> bool:
 async def _caught_up(site: Site) -> bool:
     offsets = Offsets(bootstrap=site.endpoints.kafka_bootstrap, group=group_of(tiny.NAME))
     return await offsets.caught_up((TOPIC, "sample.withdrawn"))
-
-
-async def _caught_up_by_force(site: Site) -> bool:
-    """Pass over what earlier tests left; refused while a killed consumer of theirs is still a member."""
-    offsets = Offsets(bootstrap=site.endpoints.kafka_bootstrap, group=group_of(tiny.NAME))
-    try:
-        await offsets.begin_now(with_common(build(tiny.BUILDER, site.settings)).subscriptions.topics)
-    except KafkaError:
-        return False
-    return True

@@ -7,6 +7,8 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from chassis.ledger.ledger import Ledger
 from chassis.storage import open_store
 from chassis.worker.sweeper import sweep_orphans
@@ -18,13 +20,12 @@ from tests.support.working import alive, enqueue, journal_of, worker_of
 
 
 async def test_fault_01_a_worker_killed_in_the_middle_costs_one_chunk(
-    site: Site, ledger: Ledger, settled: Settled, gates: Path, tmp_path: Path
+    site: Site, ledger: Ledger, announced: None, settled: Settled, gates: Path, tmp_path: Path
 ) -> None:
     site.lease_seconds = 2.0
     journal = tmp_path / "journal"
     task = tiny.steps_task(sample_key(), chunks=4, gates=str(gates), journal=str(journal))
     await enqueue(ledger, task)
-    await site.start("consume", tiny.BUILDER)
     for open_gate in ("chunk-0", "chunk-1"):
         (gates / open_gate).touch()
     worker = await site.start("work", tiny.BUILDER)
@@ -45,13 +46,12 @@ async def test_fault_01_a_worker_killed_in_the_middle_costs_one_chunk(
 
 
 async def test_fault_02_what_was_uploaded_and_never_committed_is_redone_and_swept(
-    site: Site, ledger: Ledger, settled: Settled
+    site: Site, ledger: Ledger, announced: None, settled: Settled
 ) -> None:
     """The child stands still just after its upload; then the worker is killed, and the child goes with it."""
     site.lease_seconds = 2.0
     task = tiny.steps_task(sample_key(), chunks=1)
     await enqueue(ledger, task)
-    await site.start("consume", tiny.BUILDER)
     worker = await site.start("work", tiny.BUILDER, fault="after-upload=SIGSTOP")
     await until(lambda: _struck(site))
 
@@ -68,6 +68,7 @@ async def test_fault_02_what_was_uploaded_and_never_committed_is_redone_and_swep
     assert left == list(row["result"]["uris"].values())
 
 
+@pytest.mark.usefixtures("tiny_begins_now")
 async def test_fault_03_a_worker_killed_after_the_commit_has_told_its_event(
     site: Site, ledger: Ledger, settled: Settled
 ) -> None:
@@ -86,13 +87,12 @@ async def test_fault_03_a_worker_killed_after_the_commit_has_told_its_event(
 
 
 async def test_fault_06_a_worker_that_slept_through_its_lease_changes_nothing(
-    site: Site, ledger: Ledger, settled: Settled, gates: Path, tmp_path: Path
+    site: Site, ledger: Ledger, announced: None, settled: Settled, gates: Path, tmp_path: Path
 ) -> None:
     site.lease_seconds = 2.0
     pids = tmp_path / "pids"
     task = tiny.steps_task(sample_key(), chunks=2, gates=str(gates), pids=str(pids))
     await enqueue(ledger, task)
-    await site.start("consume", tiny.BUILDER)
     zombie = await site.start("work", tiny.BUILDER)
     await until(lambda: _written(pids))
     children = [int(pid) for pid in pids.read_text(encoding="utf-8").split()]
@@ -116,14 +116,13 @@ async def test_fault_06_a_worker_that_slept_through_its_lease_changes_nothing(
 
 
 async def test_fault_13_workers_that_race_give_each_task_one_epoch(
-    site: Site, ledger: Ledger, settled: Settled, tmp_path: Path
+    site: Site, ledger: Ledger, announced: None, settled: Settled, tmp_path: Path
 ) -> None:
     journals = tmp_path / "journals"
     journals.mkdir()
     tasks = [tiny.steps_task(sample, chunks=1, journal=str(journals / sample)) for sample in _samples(6)]
     for _ in range(2):
         await site.start("work", tiny.BUILDER, slots=2)
-    await site.start("consume", tiny.BUILDER)
     await enqueue(ledger, *tasks)
     counts = await settled(*(task.key for task in tasks))
     for task in tasks:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from chassis.ledger.ledger import Ledger, Tx
 from chassis.messaging.consumer import Consumption, group_of
@@ -80,6 +81,21 @@ async def _client(bootstrap: str, group: str) -> AsyncIterator[Any]:
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def pass_over(service: Service, bootstrap: str) -> None:
+    """Let the service's own group begin now. Waits while a consumer that was killed is still a member."""
+
+    async def passed() -> bool:
+        try:
+            await Offsets(bootstrap=bootstrap, group=group_of(service.name)).begin_now(service.subscriptions.topics)
+        except KafkaError:
+            return False
+        return True
+
+    async with asyncio.timeout(60):
+        while not await passed():
+            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager

@@ -8,6 +8,8 @@ from collections.abc import Awaitable
 from datetime import date
 from typing import Any
 
+import pytest
+
 from chassis.ledger.ledger import Ledger
 from contracts.events import QuarantineDecisionRequested, SampleTagRequested, SampleWithdrawalRequested
 from tests.conftest import until
@@ -22,6 +24,7 @@ async def fetch(ledger: Ledger, query: str, *arguments: object) -> list[Any]:
         return list(await conn.fetch(query, *arguments))
 
 
+@pytest.mark.usefixtures("tiny_begins_now")
 async def test_commands_by_event(site: Site, ledger: Ledger) -> None:
     await site.start("consume", tiny.BUILDER)
     cancelled, withdrawn = sample_key(), sample_key()

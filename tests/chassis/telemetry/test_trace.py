@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 
+import pytest
+
 from chassis.ledger.ledger import Ledger
 from chassis.telemetry.spans import read_spans
 from tests.conftest import until
@@ -20,6 +22,7 @@ def one(spans: list[Received], name: str) -> Received:
     return span
 
 
+@pytest.mark.usefixtures("tiny_begins_now")
 async def test_command_task_and_event_are_one_trace(site: Site, ledger: Ledger) -> None:
     """publish -> handler -> attempt (links to its cause) -> chunk in the child -> handler of the produced event."""
     trace_id, publish_id = secrets.token_hex(16), secrets.token_hex(8)
