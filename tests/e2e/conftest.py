@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.otlp import Receiver, otlp_receiver
+from tests.support.otlp import Receiver, receiver
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_SECONDS = 900
@@ -54,13 +54,13 @@ def cohortstream(*arguments: str, **more: str) -> subprocess.CompletedProcess[st
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Three people, then two more and a top-up; spans go to a receiver of our own."""
     folder = tmp_path_factory.mktemp("demo") / "kept"
-    with otlp_receiver() as receiver:
+    with receiver() as received:
         ended = cohortstream(
             *("demo", "--people", "3", "--keep", str(folder), "--json"),
-            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint,
+            OTEL_EXPORTER_OTLP_ENDPOINT=received.endpoint,
         )
         assert ended.returncode == 0, f"{ended.stderr[-3000:]}\n{_last_words(folder)}"
-        yield Demo(document=json.loads(ended.stdout), folder=folder, received=receiver, stderr=ended.stderr)
+        yield Demo(document=json.loads(ended.stdout), folder=folder, received=received, stderr=ended.stderr)
 
 
 def _last_words(folder: Path) -> str:

@@ -12,17 +12,21 @@ from tests.support.otlp import Received
 pytestmark = [pytest.mark.stack, pytest.mark.tools]
 
 
+def linked(span: Received) -> set[str]:
+    return {span_id for _, span_id in span.links}
+
+
 def connected(spans: list[Received]) -> set[str]:
     """Ids reached from the one root by parent ids and links; the root is the span whose parent was not received."""
-    known = {span.id: span for span in spans}
-    roots = [span.id for span in spans if span.parent not in known and not set(span.links) & set(known)]
+    known = {span.span_id: span for span in spans}
+    roots = [span.span_id for span in spans if span.parent_id not in known and not linked(span) & set(known)]
     assert len(roots) == 1, f"roots: {[known[r].name for r in roots]}"
     reached = set(roots)
     while True:
         more = {
-            span.id
+            span.span_id
             for span in spans
-            if span.id not in reached and (span.parent in reached or set(span.links) & reached)
+            if span.span_id not in reached and (span.parent_id in reached or linked(span) & reached)
         }
         if not more:
             return reached
@@ -30,7 +34,7 @@ def connected(spans: list[Received]) -> set[str]:
 
 
 def traces_with(demo: Demo, name: str) -> list[list[Received]]:
-    found = {span.trace for span in demo.received.spans if span.name == name}
+    found = {span.trace_id for span in demo.received.spans if span.name == name}
     return [demo.received.of_trace(trace) for trace in sorted(found)]
 
 
@@ -38,7 +42,7 @@ def test_a_runs_trace_goes_from_the_run_to_the_gvcfs(demo: Demo) -> None:
     traces = traces_with(demo, "process run.completed")
     assert len(traces) == 2
     for spans in traces:
-        assert connected(spans) == {span.id for span in spans}
+        assert connected(spans) == {span.span_id for span in spans}
         names = {span.name for span in spans}
         assert {"process run.completed", "align align", "align call", "process gvcf.ready"} <= names
 
@@ -47,7 +51,7 @@ def test_a_freezes_trace_goes_from_its_request_to_its_release(demo: Demo) -> Non
     traces = traces_with(demo, "request cohort.freeze.requested")
     assert len(traces) == 2
     for freeze, spans in enumerate(traces):
-        assert connected(spans) == {span.id for span in spans}, freeze
+        assert connected(spans) == {span.span_id for span in spans}, freeze
         names = [span.name for span in spans]
         assert {
             "process cohort.freeze.requested",
@@ -65,8 +69,8 @@ def test_a_freezes_trace_goes_from_its_request_to_its_release(demo: Demo) -> Non
 
 def test_an_attempt_is_linked_to_what_caused_it(demo: Demo) -> None:
     attempts = [span for span in demo.received.spans if span.name == "align align"]
-    handlers = {span.id for span in demo.received.spans if span.name == "process run.completed"}
-    topped_up = [span for span in attempts if not set(span.links) & handlers]
+    handlers = {span.span_id for span in demo.received.spans if span.name == "process run.completed"}
+    topped_up = [span for span in attempts if not linked(span) & handlers]
     assert attempts and len(topped_up) <= 1, "a top-up may be started by the version before it"
 
 
