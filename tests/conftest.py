@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from chassis.ledger.ledger import Ledger, open_ledger
@@ -20,6 +21,10 @@ from tests.support import tiny
 from tests.support.consuming import pass_over
 from tests.support.databases import empty_database
 from tests.support.site import Site
+
+# a shared machine may stop for a second in any example: time is measured in tests/bench, never judged in a test
+hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("shared")
 
 LedgerFor = Callable[..., Awaitable[Ledger]]
 
