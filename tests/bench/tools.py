@@ -181,7 +181,7 @@ def _print(figures: dict[str, Any], rounds: Sequence[Took]) -> None:
         table.add_row(one.side, *seconds, f"{one.others:.2f}", f"{one.load:.1f}", waited)
     console.print(table)
     if figures["disturbed"]:
-        console.print(f"others used more than {DISTURBED} processors in some rounds: trust the CPU ratios, not the wall's")
+        console.print(f"others used more than {DISTURBED} processors in a round: CPU ratios tell more than walls")
     for name, ratio in figures["ratios"].items():
         console.print(
             f"{name}: {ratio['total']:.2f} (goal {figures['goal']}); reads {ratio['reads']:.2f}, panel "
