@@ -123,7 +123,7 @@ class Consumption:
                 log.exception("an event can be neither handled nor quarantined; it waits")
             self._rest(consumer, partition, record.offset)
             return
-        point("before-offset-commit")
+        point("before-offset-commit", of=self._service.name)
         await self._commit(consumer, partition, record.offset + 1)
 
     async def _commit(self, consumer: Any, partition: TopicPartition, offset: int) -> None:

@@ -63,7 +63,7 @@ async def _lead(ledger: Ledger, settings: KafkaSettings) -> None:
                 woken.clear()
                 while batch := await outbox.unsent(conn, limit=BATCH):
                     await _send(producer, batch)
-                    point("after-publish")
+                    point("after-publish", of=ledger.service)
                     await outbox.mark_sent(conn, [row.id for row in batch])
                 await _measure(conn, ledger)
                 try:

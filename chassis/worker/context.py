@@ -89,7 +89,7 @@ class TaskContext:
                 "retain": retain,
             },
         )
-        point("after-upload")
+        point("after-upload", of=self.service)
         return Artifact(kind=kind, id=stored.sha256, uri=stored.uri, size=stored.size, version=stored.version)
 
     async def fetch(self, artifact: Artifact, name: str) -> Path:

@@ -26,11 +26,11 @@ PAUSES = (0.2, 1.0, 3.0, 8.0)
 async def settle(ledger: Ledger, service: Service, lease: Lease, outcome: Outcome) -> Ending:
     """Commit how the attempt ended. Raises LeaseLost, having changed nothing, when the lease is no longer held."""
     kind = service.kind(lease.kind)
-    point("before-commit")
+    point("before-commit", of=service.name)
     match outcome:
         case Done():
             await _surely(ledger, lease, TaskState.done, lambda tx: _done(tx, kind, lease, outcome))
-            point("after-commit")
+            point("after-commit", of=service.name)
             return Ending.done
         case Retry():
             ending = Ending.waiting if outcome.waits_for is not None else Ending.retry

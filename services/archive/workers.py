@@ -116,7 +116,7 @@ async def act(context: TaskContext) -> Outcome:
     if found.sha256 != task.artifact:
         return _did("refused", why="REFUSED: the object's content is not what its fact named")
     await context.checkpoint("begun", {"version": found.version})
-    point("before-act")
+    point("before-act", of=context.service)
     if task.action == PURGE:
         await context.store.delete(task.uri, version=found.version)
         return _did("purged", version=found.version, guards=standing.guards)

@@ -81,7 +81,7 @@ async def _store(
 ) -> dict[str, Any]:
     r1 = await _upload(context, task, lane, first, mate=1, sha256=checked.r1_sha256)
     r2 = await _upload(context, task, lane, second, mate=2, sha256=checked.r2_sha256)
-    point("after-upload")
+    point("after-upload", of=context.service)
     reads = LaneReads(
         flowcell=task.flowcell,
         lane=lane.lane,

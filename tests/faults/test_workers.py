@@ -136,7 +136,7 @@ def _samples(count: int) -> list[str]:
 
 
 async def _struck(site: Site) -> bool:
-    return any(site.folder.glob("struck-*"))
+    return any(site.folder.glob("faults-*/struck-*"))
 
 
 async def _written(path: Path) -> bool:

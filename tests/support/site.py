@@ -96,7 +96,11 @@ class Site:
         if "COHORTSTREAM_CACHE" in os.environ:
             environment["COHORTSTREAM_CACHE"] = os.environ["COHORTSTREAM_CACHE"]
         if fault is not None:
-            environment["COHORTSTREAM_FAULT"] = f"{fault}={self.folder}/struck-{secrets.token_hex(4)}"
+            point, number = fault.split("=")
+            armed = self.folder / f"faults-{len(self.processes)}"
+            armed.mkdir()
+            (armed / point).write_text(number, encoding="ascii")
+            environment["COHORTSTREAM_FAULT"] = str(armed)
         log = self.folder / f"{role}-{len(self.processes)}.log"
         with log.open("ab") as out:
             process = await asyncio.create_subprocess_exec(
