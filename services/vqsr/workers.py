@@ -8,11 +8,11 @@ from typing import Any
 
 from chassis.outcomes import Done, Outcome
 from chassis.storage import manifests
-from chassis.tools.gatk import gatk_for
 from chassis.worker.context import TaskContext
 from contracts.events import FilterDecision, PanelRecalibrated
 from contracts.values import ArtifactKind
-from services.vqsr.engines.gatk import GatkFilters, NotFitted, TrainedModel
+from services.vqsr.engines.protocol import Engine, NotFitted, TrainedModel
+from services.vqsr.engines.registry import engine_for
 from services.vqsr.engines.sites import gather_sites, measure
 from services.vqsr.rules import VARIANT_TYPES, Minimums, VariantType, decide, fall_back
 from services.vqsr.tasks import Filtered, FilterTask, FinaliseTask, Model, TrainTask
@@ -68,7 +68,7 @@ async def filter_interval(context: TaskContext) -> Outcome:
         if kind in task.models:
             models[kind] = await _fetched(context, kind, task.models[kind])
     out = context.scratch / "filtered.vcf.gz"
-    counts = _filters(context).filter(
+    counts = _engine(context).filter(
         vcf_in=vcf, decisions=task.decisions, models=models, out=out, scratch=context.scratch
     )
     filtered = Filtered(
@@ -102,7 +102,7 @@ async def finalise(context: TaskContext) -> Outcome:
         variants=sum(one.variants for one in task.intervals),
         passed=sum(one.passed for one in task.intervals),
         reference=task.reference,
-        provenance=_filters(context).provenance(),
+        provenance=_engine(context).provenance(),
     )
     return Done(events=(event,))
 
@@ -112,7 +112,7 @@ async def _trained(context: TaskContext, sites: Path, decision: FilterDecision, 
     scratch = context.scratch / decision.variant_type
     scratch.mkdir()
     recal = scratch / "recal.vcf.gz"
-    trained = _filters(context).train(
+    trained = _engine(context).train(
         sites=sites,
         decision=decision,
         resources=resources,
@@ -148,5 +148,5 @@ async def _model_manifest(context: TaskContext, task: FinaliseTask) -> Any:
     return await manifests.write_manifest(context.store, None, entries, stage="vqsr", subject=task.cohort)
 
 
-def _filters(context: TaskContext) -> GatkFilters:
-    return GatkFilters(gatk=gatk_for(memory_mb=context.lease.memory_mb))
+def _engine(context: TaskContext) -> Engine:
+    return engine_for(memory_mb=context.lease.memory_mb)

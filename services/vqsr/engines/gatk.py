@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.errors import Rejected, ToolFailed
@@ -15,6 +14,7 @@ from chassis.tools.gatk import Gatk
 from contracts.events import FilterDecision
 from contracts.values import Provenance
 from services.vqsr.engines.hard import HARD_FILTERS, filter_arguments, header_line
+from services.vqsr.engines.protocol import FilterCounts, NotFitted, TrainedModel
 from services.vqsr.rules import ANNOTATIONS, VariantType
 
 TRANCHES = ("100.0", "99.9", "99.7", "99.0", "90.0")  # percent of the truth sites that a tranche lets through
@@ -39,28 +39,8 @@ _NOT_FITTED = re.compile(
 )
 
 
-class NotFitted(Exception):
-    """VariantRecalibrator found no model in these sites: expected in small cohorts, answered by `rules.fall_back`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedModel:
-    """What ApplyVQSR needs. `recal` is a VCF of scores in BGZF with `.tbi` beside it."""
-
-    recal: Path
-    tranches: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilterCounts:
-    """Records of the interval, and those that pass all filters."""
-
-    variants: int
-    passed: int
-
-
 class GatkFilters:
-    """Files in, files out."""
+    """Files in, files out; see `protocol.Engine`."""
 
     def __init__(self, *, gatk: Gatk) -> None:
         self._gatk = gatk
