@@ -85,7 +85,7 @@ def read_instrument(parameters: bytes | None, *, serial: str) -> Instrument:
         if said and any(part and part in said for part in model["application"]):
             return _instrument(model, distances)
     for model in table["model"]:
-        if re.fullmatch(model["serial"], serial, re.IGNORECASE):
+        if re.fullmatch(model["serial"], serial, re.IGNORECASE | re.DOTALL):
             return _instrument(model, distances)
     raise AssertionError("the table of instruments ends with one that matches all")
 
