@@ -17,6 +17,10 @@ BASES = b"ACGTNacgtn"
 LOWEST_QUALITY, HIGHEST_QUALITY = 33, 93
 """Phred+33: '!' is 0. No Illumina base caller gives more than Q50; a Phred+64 file's Q30 and better lie above Q60."""
 QUALITIES = bytes(range(LOWEST_QUALITY, HIGHEST_QUALITY + 1))
+HEADER = bytes(range(32, 127)) + b"\t"
+"""Bytes of a first line: its name goes into BAM and CRAM, which know printable ASCII alone."""
+LONGEST_NAME = 254
+"""Characters of a read's name (SAM specification, 1.4); aligners cut a longer one or fail on it."""
 LONGEST_LINE = 1 << 20
 """Bytes: an Illumina read has 301 bases at most; a file without line ends must not fill the memory."""
 
@@ -73,9 +77,11 @@ class FastqFile:
         headers, reads, qualities = lines[0::4], lines[1::4], lines[3::4]
         good = (
             {header[:1] for header in headers} == {b"@"}
-            and min(map(len, headers)) > 1
+            and not b"".join(headers).translate(None, HEADER)
+            and _all_named(headers)
             and {line[:1] for line in lines[2::4]} == {b"+"}
             and list(map(len, reads)) == list(map(len, qualities))
+            and min(map(len, reads)) > 0
             and not b"".join(reads).translate(None, BASES)
             and not b"".join(qualities).translate(None, QUALITIES)
         )
@@ -89,11 +95,13 @@ class FastqFile:
         for place in range(0, len(lines), 4):
             header, read, plus, quality = lines[place : place + 4]
             record = self.records + place // 4 + 1
-            if header[:1] != b"@" or len(header) < 2:
-                return self._no_fastq(record, "its first line does not begin with '@' and a name")
+            if header[:1] != b"@" or not _is_named(header):
+                return self._no_fastq(record, f"its first line is not '@' and a name of at most {LONGEST_NAME}")
+            if header.translate(None, HEADER):
+                return self._no_fastq(record, "its first line holds other characters than printable ASCII")
             if plus[:1] != b"+":
                 return self._no_fastq(record, "its third line does not begin with '+'")
-            if len(read) != len(quality):
+            if len(read) != len(quality) or not read:
                 return self._lengths(record, bases=len(read), qualities=len(quality))
             if read.translate(None, BASES):
                 return self._no_fastq(record, "its sequence holds other characters than A, C, G, T and N")
@@ -124,7 +132,7 @@ class FastqFile:
             code="FASTQ_LENGTH",
             message=f"{bases} bases and {qualities} qualities",
             where=f"{self.where}, record {record}",
-            rule="each base has one quality",
+            rule="a read has bases, and each base has one quality",
             fix="convert the lane again",
         )
 
@@ -136,3 +144,17 @@ class FastqFile:
             rule=f"qualities are Phred+33, from '!' (0) to '{chr(HIGHEST_QUALITY)}' ({HIGHEST_QUALITY - 33})",
             fix="convert the lane with a current converter; a Phred+64 file must be recoded",
         )
+
+
+def _all_named(headers: Sequence[bytes]) -> bool:
+    # nearly always the first line settles it, with loops in C
+    plainly = max(map(len, headers)) <= LONGEST_NAME and {h[1:2] for h in headers}.isdisjoint((b"", b" ", b"\t", b"/"))
+    return plainly or all(map(_is_named, headers))
+
+
+def _is_named(header: bytes) -> bool:
+    """Whether something is left as the read's name without comment and mate, and no more than SAM holds."""
+    if not header[1:2].strip():
+        return False
+    name = header[1:].split(None, 1)[0]
+    return 0 < len(name[:-2] if name.endswith((b"/1", b"/2")) else name) <= LONGEST_NAME

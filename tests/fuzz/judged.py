@@ -19,7 +19,7 @@ LONGEST_EXCERPT = 400
 """Characters of any field of a rejection: a rule is a sentence or two, an excerpt of the input is a word."""
 PATIENCE_S = 20
 """Inputs here are a few kilobytes; a parser that takes this long for one hangs."""
-SECRET = "MRN0012345"  # noqa: S105
+SECRET = "MRN0012345"
 """Planted in documents that may name a person: no rejection repeats it."""
 
 T = TypeVar("T")
