@@ -91,15 +91,19 @@ where key = $1 and epoch = $2 and state = 'leased' for update
 """
 SWEEP = """
 with clock as (select ledger_now() as moment), expired as (
-    select key from task where state = 'leased' and lease_until < (select moment from clock)
+    select key, kind from task where state = 'leased' and lease_until < (select moment from clock)
     limit $1 for update skip locked
+), judged as (
+    select key, coalesce(own.hosts, $2) as most_hosts, coalesce(own.losses, $3) as most_losses
+    from expired left join unnest($4::text[], $5::integer[], $6::integer[]) as own (kind, hosts, losses) using (kind)
 ), ended as (
     update task set
-        state = case when cardinality(array_remove(loss_hosts, host) || host) >= $2 or losses + 1 >= $3
+        state = case when cardinality(array_remove(loss_hosts, host) || host) >= most_hosts
+                          or task.losses + 1 >= most_losses
                      then 'failed' else 'ready' end,
-        ready_at = clock.moment, lease_until = null, losses = losses + 1, changed_at = clock.moment,
+        ready_at = clock.moment, lease_until = null, losses = task.losses + 1, changed_at = clock.moment,
         loss_hosts = array_remove(loss_hosts, host) || host, reason = 'the lease expired without a word'
-    from clock, expired where task.key = expired.key
+    from clock, judged where task.key = judged.key
     returning task.key, epoch, owner, host, started_at, task.changed_at, task.state
 )""" + _ENDED.format(ending="'loss'", reason="'the lease expired without a word'")
 FAIL_SWEPT = "update task set error = $2, finished_at = (select ledger_now()) where key = $1"
@@ -299,9 +303,23 @@ async def release(tx: Tx, lease: Lease, *, reason: str = "preempted", budgets: B
     return Given(state=TaskState.ready if held else None)
 
 
-async def sweep(tx: Tx, *, budgets: Budgets = DEFAULT_BUDGETS, limit: int = 100) -> tuple[list[str], list[str]]:
-    """Take back expired leases and wake the overdue. Returns (keys ready again, keys whose loss budget is spent)."""
-    rows = await tx.conn.fetch(SWEEP, limit, budgets.loss_hosts, budgets.losses)
+async def sweep(
+    tx: Tx, *, budgets: Budgets = DEFAULT_BUDGETS, of_kinds: Mapping[str, Budgets] | None = None, limit: int = 100
+) -> tuple[list[str], list[str]]:
+    """Take back expired leases and wake the overdue. Returns (keys ready again, keys whose loss budget is spent).
+
+    `of_kinds` are the budgets by kind of task; a kind that is not named there has `budgets`.
+    """
+    own = of_kinds or {}
+    rows = await tx.conn.fetch(
+        SWEEP,
+        limit,
+        budgets.loss_hosts,
+        budgets.losses,
+        list(own),
+        [each.loss_hosts for each in own.values()],
+        [each.losses for each in own.values()],
+    )
     woken = await tx.conn.fetch(WAKE_OVERDUE)
     again = [row["key"] for row in rows if row["state"] == "ready"]
     if again or woken:

@@ -29,7 +29,7 @@ where slug = any($1::text[])
 async def sweep_leases(ledger: Ledger, service: Service) -> list[str]:
     """One sweep. Returns the keys that are ready again."""
     async with ledger.transaction() as tx:
-        again, dead = await queue.sweep(tx)
+        again, dead = await queue.sweep(tx, of_kinds={kind.name: kind.budgets for kind in service.kinds})
         for key in dead:
             rejection = Rejection(
                 code="BUDGET_SPENT",

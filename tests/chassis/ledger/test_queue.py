@@ -202,6 +202,15 @@ async def test_losses_count_over_distinct_hosts(ledger: Ledger) -> None:
     assert (await row(ledger))["losses"] == 5
 
 
+async def test_a_sweep_counts_losses_by_the_budgets_of_the_tasks_kind(ledger: Ledger) -> None:
+    """Of two tasks that one host lost, the one of a frail kind is dead and the other is ready again."""
+    await enqueue(ledger, task("t1"), task("t2", kind="frail"))
+    assert {(await must_claim(ledger)).key for _ in range(2)} == {"t1", "t2"}
+    await advance(ledger, TTL * 2)
+    async with ledger.transaction() as tx:
+        assert await queue.sweep(tx, of_kinds={"frail": Budgets(loss_hosts=1)}) == (["t1"], ["t2"])
+
+
 async def test_a_preemption_costs_neither_crash_nor_loss(ledger: Ledger) -> None:
     await enqueue(ledger, task())
     lease = await must_claim(ledger)

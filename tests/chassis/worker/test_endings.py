@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chassis.ledger.ledger import Ledger
-from chassis.ledger.tasks import NewTask
+from chassis.ledger.tasks import Budgets, NewTask
 from chassis.service import build
 from chassis.worker.attempt import ChildUnable
 from chassis.worker.sweeper import sweep_leases
@@ -103,6 +104,17 @@ async def test_a_lost_task_of_an_unknown_kind_ends_without_ending_the_sweep(site
     async with ledger.connection() as conn:
         assert await conn.fetchval("select count(*) from task where state = 'failed' and error is not null") == 2
     assert [failure["rejection"]["code"] for failure in await failures(ledger)] == ["BUDGET_SPENT"]
+
+
+async def test_a_sweep_asks_the_kind_how_many_hosts_it_may_cost(site: Site, ledger: Ledger) -> None:
+    service = build(tiny.BUILDER, site.settings)
+    frail = replace(service, kinds=tuple(replace(kind, budgets=Budgets(loss_hosts=1)) for kind in service.kinds))
+    task = steps_task(sample_key())
+    await enqueue(ledger, task)
+    async with ledger.connection() as conn:
+        await conn.execute("update task set state = 'leased', host = 'h', lease_until = ledger_now() - interval '1 s'")
+    assert await sweep_leases(ledger, frail) == []
+    assert await state_of(ledger, task.key) == "failed"
 
 
 async def _is(ledger: Ledger, key: str, state: str) -> bool:
