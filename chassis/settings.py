@@ -44,6 +44,8 @@ class StoreSettings(Section):
     endpoint: str | None = None
     """S3 endpoint URL of a compatible store; none means AWS."""
     region: str = "us-east-1"
+    patience_seconds: float = Field(default=30.0, gt=0)
+    """How long one request may take besides moving its bytes, before it counts as unanswered and is sent again."""
     access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
 
@@ -80,6 +82,27 @@ class TelemetrySettings(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
+class HealthSettings(Section):
+    beat_seconds: float = Field(default=2.0, gt=0)
+    """How often a process writes its report to `<state>/health/`."""
+    silent_seconds: float = Field(default=20.0, gt=0)
+    """A process whose report is older is not live: its event loop does not turn."""
+    restart_seconds: float = Field(default=60.0, gt=0)
+    """`up` kills and restarts a process that is not live for so long; a second time within the hour it waits twice so
+    long, and so on."""
+    port: int | None = Field(default=None, ge=0, le=65535)
+    """HTTP probes, `/live` and `/ready`; none means no such port, 0 a free one, which the report names."""
+    bind: str = "127.0.0.1"
+
+
+class WatchSettings(Section):
+    every_seconds: float = Field(default=30.0, gt=0)
+    expected: Path | None = None
+    """TOML file of how long subjects and tasks may stand still; none means the built-in one."""
+    outbox_seconds: float = Field(default=300.0, gt=0)
+    """An event that has waited for Kafka for longer shows as a warning in `status`."""
+
+
 class IngestSettings(Section):
     roots: tuple[Path, ...] = ()
     """Folders that sequencer run folders appear in."""
@@ -107,6 +130,9 @@ class AlignSettings(Section):
 class JointcallSettings(Section):
     interval_bp: int = Field(default=1_000_000, ge=1000)
     chunk_bp: int = Field(default=250_000, ge=500)
+    coverage_policy: Literal["note", "hold", "refuse"] = "hold"
+    """What becomes of a sample whose gVCF covers less than the calling intervals: it takes part and a note says so; it
+    waits for a person; or it is refused until it is called again."""
 
 
 class VqsrSettings(Section):
@@ -143,6 +169,8 @@ class Settings(BaseSettings):
     site: SiteSettings = SiteSettings()
     worker: WorkerSettings = WorkerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    health: HealthSettings = HealthSettings()
+    watch: WatchSettings = WatchSettings()
     ingest: IngestSettings = IngestSettings()
     align: AlignSettings = AlignSettings()
     jointcall: JointcallSettings = JointcallSettings()

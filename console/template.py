@@ -44,6 +44,9 @@ roots = [{runs}]
 # interval_bp = 1_000_000
 # ... and each interval in chunks of so many bases: what a vanished machine costs at most.
 # chunk_bp = 250_000
+# A gVCF that covers less than the calling intervals: "note" (it takes part, and its sample says so), "hold" (a person
+# decides: `cohortstream samples pass`), "refuse" (it takes part once it is called again).
+# coverage_policy = "hold"
 
 [vqsr]
 # Below any of these a model is not trained: GATK's hard filters are used, and every panel says so.
@@ -76,6 +79,8 @@ secret_file = {secret}
 # region = "us-east-1"
 # access_key = "..."
 # secret_key = "..."
+# Seconds after which a request that was not answered is sent again; a slow network wants more.
+# patience_seconds = 30.0
 
 [worker]
 # A worker that is silent for so many seconds loses its task to another one.
@@ -114,6 +119,26 @@ secret_file = {secret}
 # Traces and metrics go to this OTLP/HTTP endpoint too; spans always lie in the state folder for `cohortstream trace`.
 # otlp_endpoint = "http://127.0.0.1:4318"
 # log_level = "INFO"
+
+[health]
+# Every process says how it is in `health` in the state folder, every so many seconds (`cohortstream health` reads it).
+# beat_seconds = 2.0
+# A process that says nothing for so long is not live ...
+# silent_seconds = 20.0
+# ... and `up` kills and restarts one that is not live for so long; a second time within the hour, after twice that.
+# restart_seconds = 60.0
+# HTTP probes, /live and /ready, of each process on this port: for one process a host, as in a pod. 0 takes a free one
+# and names it in the report; unset: no port. Where others must reach it, bind to their address.
+# port = 9464
+# bind = "127.0.0.1"
+
+[watch]
+# How often a service looks for subjects that stand still, in seconds; seldomer where a look takes long.
+# every_seconds = 30.0
+# How long each may stand still, as TOML; unset: the built-in times (chassis/health/expected.toml shows the form).
+# expected = "/etc/cohortstream/expected.toml"
+# An event that has waited for Kafka for longer than this is a warning in `status`.
+# outbox_seconds = 300.0
 """
 
 

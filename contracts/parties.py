@@ -25,7 +25,7 @@ _NOT_ARCHIVE = tuple(party for party in EVERYONE if party != "archive")
 PARTIES: dict[str, Parties] = {
     "run.completed": _parties(("ingest",), ("align", "archive")),
     "run.rejected": _parties(("ingest",), (CONSOLE,)),
-    "sample.failed": _parties(("ingest", "align"), (CONSOLE,)),
+    "sample.failed": _parties(("ingest", "align", "jointcall"), (CONSOLE,)),
     "cram.ready": _parties(("align",), ("archive",)),
     "gvcf.ready": _parties(("align",), ("jointcall", "archive")),
     "cohort.freeze.requested": _parties((CONSOLE,), ("jointcall",)),

@@ -5,6 +5,7 @@ A parser would print floats and missing fields in its own way; here a record is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,13 @@ BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b00030000000000000000
 OF_A_RUN = (b"##GATKCommandLine", b"##GVCFBlock", b"##bcftools_")
 """Header lines that tell of one run (command lines with folders and dates, banding of the inputs), not of the
 content."""
+
+MOST_OF_A_KEY = 40
+"""Characters of a key that an error repeats."""
+_ID = re.compile(rb"[<,]ID=([^,>]+)")
+
+
+_LENGTH = re.compile(r"[0-9]{1,10}")
 
 
 class Sink(Protocol):
@@ -56,12 +64,13 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def header_of(path: Path) -> tuple[bytes, ...]:
-    """The header's lines, `#CHROM` last. Raises Rejected (VCF_HEADER) when the file does not begin with a VCF
-    header."""
+    """The header's lines, `#CHROM` last, each of them UTF-8. Raises Rejected (VCF_HEADER) when the file does not begin
+    with a VCF header."""
     header: list[bytes] = []
-    for line in lines(path):
+    for number, line in enumerate(lines(path), start=1):
         if not line.startswith(b"#"):
             break
+        _require_text(line, where=f"{path.name}, line {number}")
         header.append(line)
     if not header or not header[0].startswith(b"##fileformat=VCF") or not header[-1].startswith(b"#CHROM\t"):
         raise reject(
@@ -90,9 +99,57 @@ def contigs_of(header: Iterable[bytes]) -> tuple[tuple[str, int], ...]:
     for line in header:
         if line.startswith(b"##contig=<"):
             fields = dict(part.split("=", 1) for part in line[10:].rstrip(b">").decode().split(",") if "=" in part)
-            if "ID" in fields and fields.get("length", "").isdigit():
+            if "ID" in fields and _LENGTH.fullmatch(fields.get("length", "")):
                 found.append((fields["ID"], int(fields["length"])))
     return tuple(found)
+
+
+class Declared:
+    """INFO and FORMAT keys that a header declares; remembers which FORMAT columns it has met, as they repeat."""
+
+    def __init__(self, header: Iterable[bytes]) -> None:
+        lines = tuple(header)
+        self._info = _declared(lines, b"##INFO=<")
+        self._format = _declared(lines, b"##FORMAT=<")
+        self._met: set[str] = set()
+
+    def missing(self, about: str, names: str = "") -> str | None:
+        """The first key of an INFO column (`about`) or a FORMAT column (`names`) that is not declared, `INFO XY`."""
+        if names and names not in self._met:
+            for key in names.split(":"):
+                if key not in self._format:
+                    return f"FORMAT {key[:MOST_OF_A_KEY]}"
+            self._met.add(names)
+        if about != ".":
+            for field in about.split(";"):
+                key = field.partition("=")[0]
+                if key not in self._info:
+                    return f"INFO {key[:MOST_OF_A_KEY]}"
+        return None
+
+
+def _declared(header: Iterable[bytes], kind: bytes) -> frozenset[str]:
+    """IDs of the header's structured lines of one kind."""
+    found = set()
+    for line in header:
+        if line.startswith(kind):
+            named = _ID.search(line)
+            if named is not None:
+                found.add(named[1].decode())
+    return frozenset(found)
+
+
+def _require_text(line: bytes, *, where: str) -> None:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        raise reject(
+            code="VCF_HEADER",
+            message="the line is not text in UTF-8",
+            where=where,
+            rule="a VCF is UTF-8 (VCF specification 4.3, 1.2)",
+            fix="write the file again with that line in UTF-8",
+        ) from None
 
 
 @contextmanager

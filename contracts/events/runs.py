@@ -173,6 +173,10 @@ class GvcfReady(Event):
     """Records in the gVCF, reference blocks included."""
     variants: Annotated[int, Field(ge=0)]
     """Records with an alternative allele of their own."""
+    covered_bp: Annotated[int, Field(ge=0)] | None = None
+    """Bases that its records cover, each counted once; absent where nobody counted."""
+    declared_bp: Annotated[int, Field(ge=0)] | None = None
+    """Bases of the reference's calling intervals, which a gVCF covers whole."""
     provenance: Provenance
     """What called it."""
 

@@ -110,6 +110,8 @@ async def call(context: TaskContext) -> Outcome:
         mean_coverage=task.metrics["mean_coverage"],
         records=counts.records,
         variants=counts.variants,
+        covered_bp=counts.covered,
+        declared_bp=sum(one.length for one in reference.intervals),
         provenance=engine.provenance(),
     )
     result = {

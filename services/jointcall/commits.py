@@ -11,6 +11,7 @@ from chassis.ledger.ledger import Tx
 from chassis.ledger.tasks import Lease
 from contracts.values import Interval, ManifestRef
 from services.jointcall import statements
+from services.jointcall.findings import hold_for
 from services.jointcall.subscribers import fail_freeze
 from services.jointcall.tasks import TERMINAL, IntervalTask, PlanTask, memory_class_for
 
@@ -52,4 +53,8 @@ async def genotyped(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
 
 
 async def gave_up(tx: Tx, lease: Lease, rejection: Rejection) -> None:
-    await fail_freeze(tx, freeze=lease.subject, cohort=lease.belongs_to, stage="jointcall", rejection=rejection)
+    """A freeze that one gVCF ends leaves that sample held: the next one goes on with the others."""
+    held = await hold_for(tx, lease.subject, rejection)
+    await fail_freeze(
+        tx, freeze=lease.subject, cohort=lease.belongs_to, stage="jointcall", rejection=rejection, held=held
+    )

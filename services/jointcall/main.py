@@ -23,7 +23,8 @@ BUILDER = "services.jointcall.main:build"
 
 def build(settings: Settings) -> Service:
     subscriptions = Subscriptions()
-    subscriptions.on(GvcfReady, subscribers.on_gvcf_ready)
+    arrivals = subscribers.Arrivals(coverage_policy=settings.jointcall.coverage_policy)
+    subscriptions.on(GvcfReady, arrivals.on_gvcf_ready)
     subscriptions.on(SampleVerdictRequested, subscribers.on_verdict)
     subscriptions.on(SampleTagRequested, subscribers.on_tag)
     subscriptions.on(CohortFreezeRequested, subscribers.on_freeze_requested)

@@ -26,11 +26,25 @@ class Candidate:
     verdict: str
     override: str | None
     withdrawn: bool
+    finding: str | None = None
+    """What a finding in its gVCF means for it: note, hold or refuse."""
+    found: str | None = None
+    """The finding's code."""
+    decided: bool = False
+    """A person spoke of the sample after that was found."""
 
     @property
     def may_join(self) -> bool:
-        """A person's word counts before the QC verdict; a withdrawal counts before both."""
-        return not self.withdrawn and (self.override or self.verdict) == "pass"
+        """A person's word counts before the QC verdict, and before a finding that it answers; a withdrawal and a
+        gVCF that is refused count before both."""
+        if self.withdrawn or self.finding == "refuse" or (self.finding == "hold" and not self.decided):
+            return False
+        return (self.override or self.verdict) == "pass"
+
+    @property
+    def member(self) -> dict[str, Any]:
+        """Its gVCF as the freeze keeps it."""
+        return dict(self.gvcf) | ({"gaps_accepted": True} if self.found == "GVCF_COVERAGE" else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +91,7 @@ def _refused_by_name(named: Sequence[str], candidates: Sequence[Candidate], wher
     if missing:
         said.append(f"not called yet: {_list(missing)}")
     if barred:
-        said.append(f"held, failed QC or withdrawn: {_list(barred)}")
+        said.append(f"held, refused, failed QC or withdrawn: {_list(barred)}")
     return Rejection(
         code="COHORT_SAMPLE",
         message="; ".join(said),

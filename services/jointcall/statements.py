@@ -2,13 +2,22 @@
 
 LEARN = """
 insert into sample (key, project, version, gvcf, reference_name, reference_digest, pipeline, verdict, reasons,
-                    mean_coverage, since)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (select ledger_now()))
+                    mean_coverage, since, finding, found_at)
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, moment, $11, case when $11::jsonb is not null then moment end
+from (select ledger_now() as moment) as clock
 on conflict (key) do update set
     version = excluded.version, gvcf = excluded.gvcf, reference_name = excluded.reference_name,
     reference_digest = excluded.reference_digest, pipeline = excluded.pipeline, verdict = excluded.verdict,
-    reasons = excluded.reasons, mean_coverage = excluded.mean_coverage, since = excluded.since
+    reasons = excluded.reasons, mean_coverage = excluded.mean_coverage, since = excluded.since,
+    finding = excluded.finding, found_at = excluded.found_at
 where excluded.version >= sample.version
+returning key
+"""
+FOUND = """
+update sample set finding = $3, found_at = (select ledger_now())
+from freeze_sample f
+where f.freeze_id = $1 and f.sample = $2 and sample.key = f.sample and sample.version = f.version
+returning sample.key
 """
 OVERRIDE = """
 insert into override (sample, verdict, by, reason, since) values ($1, $2, $3, $4, (select ledger_now()))
@@ -27,7 +36,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, (select ledger_now()), $10)
 """
 CANDIDATES = """
 select s.key, s.version, s.gvcf, s.reference_name, s.reference_digest, s.pipeline, s.verdict, o.verdict as override,
-       w.subject is not null as withdrawn
+       w.subject is not null as withdrawn, s.finding ->> 'policy' as finding,
+       s.finding #>> '{rejection,code}' as found, coalesce(o.since >= s.found_at, false) as decided
 from sample s
 left join override o on o.sample = s.key
 left join withdrawn w on w.subject = s.key

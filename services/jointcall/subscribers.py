@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from chassis.errors import Rejection
@@ -13,20 +14,43 @@ from contracts.events import (
     FreezeFailed,
     GvcfReady,
     PanelReleased,
+    SampleFailed,
     SampleTagRequested,
     SampleVerdictRequested,
     WorkCancelRequested,
 )
 from contracts.values import ReferenceId
 from services.jointcall import statements
+from services.jointcall.findings import Policy, coverage_of
 from services.jointcall.selection import Candidate, Chosen, choose
 from services.jointcall.tasks import TERMINAL, PlanTask, freeze_id
 
 
-async def on_gvcf_ready(tx: Tx, event: GvcfReady) -> None:
-    """Learn a sample, unless a later version is known already: events of other keys come in any order."""
+class Arrivals:
+    """Handles gVCFs under one policy: what becomes of a sample whose gVCF leaves calling intervals out."""
+
+    def __init__(self, *, coverage_policy: Policy) -> None:
+        self._policy = coverage_policy
+
+    async def on_gvcf_ready(self, tx: Tx, event: GvcfReady) -> None:
+        """Learn a sample, unless a later version is known already: events of other keys come in any order."""
+        rejection = coverage_of(event)
+        finding = {"policy": self._policy, "rejection": rejection.as_dict()} if rejection is not None else None
+        learnt = await _learn(tx, event, finding)
+        if learnt and rejection is not None and self._policy == "refuse":
+            failed = SampleFailed(
+                sample=event.sample.key,
+                stage="jointcall",
+                task=f"gvcf:{event.sample.key}:{event.sample.version}:{event.gvcf.id[:12]}",
+                rejection=rejection.detail(),
+                went_on="every other sample, and freezes without this one",
+            )
+            await outbox.add(tx, failed)
+
+
+async def _learn(tx: Tx, event: GvcfReady, finding: Mapping[str, Any] | None) -> bool:
     provenance = event.provenance
-    await tx.conn.execute(
+    learnt = await tx.conn.fetchval(
         statements.LEARN,
         event.sample.key,
         event.sample.project,
@@ -38,7 +62,9 @@ async def on_gvcf_ready(tx: Tx, event: GvcfReady) -> None:
         event.verdict.status.value,
         list(event.verdict.reasons),
         event.mean_coverage,
+        finding,
     )
+    return learnt is not None
 
 
 async def on_verdict(tx: Tx, event: SampleVerdictRequested) -> None:
@@ -66,7 +92,7 @@ async def on_freeze_requested(tx: Tx, event: CohortFreezeRequested) -> None:
         tx, event, freeze, number, state="planning", reference=chosen.reference, samples=len(chosen.samples)
     )
     await tx.conn.executemany(
-        statements.FREEZE_SAMPLE, [(freeze, one.key, one.version, dict(one.gvcf)) for one in chosen.samples]
+        statements.FREEZE_SAMPLE, [(freeze, one.key, one.version, one.member) for one in chosen.samples]
     )
     task = PlanTask(
         freeze=freeze,
@@ -106,8 +132,11 @@ async def on_freeze_failed(tx: Tx, event: FreezeFailed) -> None:
     await queue.cancel(tx, event.freeze, reason="the freeze has failed")
 
 
-async def fail_freeze(tx: Tx, *, freeze: str, cohort: str, stage: str, rejection: Rejection) -> None:
-    """End a freeze once: its other tasks are cancelled, whoever waits is told."""
+async def fail_freeze(
+    tx: Tx, *, freeze: str, cohort: str, stage: str, rejection: Rejection, held: str | None = None
+) -> None:
+    """End a freeze once: its other tasks are cancelled, whoever waits is told. `held`: the sample that is left out of
+    the next one because of it."""
     state = "cancelled" if rejection.code == "CANCELLED" else "failed"
     ended = await tx.conn.fetchval(statements.SET_STATE, freeze, state, rejection.as_dict(), TERMINAL)
     if ended is None and stage != "selection":
@@ -122,7 +151,9 @@ async def fail_freeze(tx: Tx, *, freeze: str, cohort: str, stage: str, rejection
             cohort=cohort,
             stage=stage,
             rejection=rejection.detail(),
-            went_on="the cohort's earlier freezes and all samples are as they were",
+            went_on="the cohort's earlier freezes and all samples are as they were"
+            if held is None
+            else f"the cohort's earlier freezes and all other samples; {held} is held, so ask for the freeze again",
         ),
     )
 
@@ -181,4 +212,7 @@ def _candidate(row: Any) -> Candidate:
         verdict=row["verdict"],
         override=row["override"],
         withdrawn=row["withdrawn"],
+        finding=row["finding"],
+        found=row["found"],
+        decided=row["decided"],
     )

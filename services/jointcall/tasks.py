@@ -12,8 +12,11 @@ TERMINAL = ["failed", "cancelled", "released"]
 
 
 class Gvcf(Value):
+    """A sample's gVCF in a freeze; `gaps_accepted` where a person or the policy let it pass with gaps."""
+
     gvcf: Artifact
     index: Artifact
+    gaps_accepted: bool = False
 
 
 class PlanTask(Value):

@@ -145,7 +145,8 @@ async def _input(context: TaskContext, entry: Mapping[str, Any]) -> GvcfInput:
     files = Gvcf.model_validate(entry)
     path = await context.fetch_shared(files.gvcf, f"{entry['sample']}.g.vcf.gz")
     index = await context.fetch_shared(files.index, f"{entry['sample']}.g.vcf.gz.tbi")
-    return GvcfInput(name=sample_name_of(path), path=path, index=index)
+    must_cover = context.settings.jointcall.coverage_policy != "note" and not files.gaps_accepted
+    return GvcfInput(name=sample_name_of(path), path=path, index=index, must_cover=must_cover)
 
 
 async def _from_ledger(context: TaskContext, task: PlanTask) -> tuple[list[dict[str, Any]], dict[Interval, int]]:

@@ -34,7 +34,7 @@ def gather_gvcf(parts: Sequence[Path], out_gvcf: Path, *, header_lines: Sequence
         raise _refused(out_gvcf, "EMPTY_INPUT", "there are no parts", "a gVCF has one part or more")
     header = vcf.header_of(parts[0])
     records = variants = covered = 0
-    before = (-1, 0)
+    before = reached = (-1, 0)
     with vcf.writing(out_gvcf) as sink:
         for line in (*header[:-1], *(line.encode() for line in header_lines), header[-1]):
             sink.write(line + b"\n")
@@ -47,7 +47,10 @@ def gather_gvcf(parts: Sequence[Path], out_gvcf: Path, *, header_lines: Sequence
                 before = (record.contig, record.start)
                 records += 1
                 variants += record.variant
-                covered += record.end - record.start + 1
+                # a deletion may lie over the blocks behind it: each base counts once
+                known = reached[1] if reached[0] == record.contig else 0
+                covered += max(0, record.end - max(known, record.start - 1))
+                reached = record.contig, max(known, record.end)
                 sink.write(record.line + b"\n")
     vcf.index(out_gvcf)
     return GvcfMetrics(records=records, variants=variants, covered=covered)

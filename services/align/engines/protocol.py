@@ -71,7 +71,8 @@ class CramMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GvcfMetrics:
-    """`records`: all lines; `variants`: those with an allele beside `<NON_REF>`; `covered`: bases from POS to END."""
+    """`records`: all lines; `variants`: those with an allele beside `<NON_REF>`; `covered`: bases
+    from POS to END, each counted once when parts are gathered."""
 
     records: int
     variants: int

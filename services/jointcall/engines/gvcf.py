@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from chassis.errors import Rejected, reject
 from chassis.reference.local import LocalReference
 from chassis.tools import vcf
+from chassis.tools.index_content import require_tabix_of, stale
 from contracts.values import Interval
 from services.jointcall.engines.protocol import GvcfInput
+from services.jointcall.engines.records import GvcfRecords, Reading, Stretch, left_out
 
-NON_REF = "<NON_REF>"
-_KNOWN_BASES = frozenset("ACGT")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GvcfRecords:
-    """Records of a gVCF that start in an interval; `variants` are those with an allele besides `<NON_REF>`: the
-    density that intervals are planned by."""
-
-    records: int
-    variants: int
+__all__ = ["GvcfRecords", "check", "check_batch", "contigs_of", "sample_name_of"]
 
 
 def sample_name_of(gvcf: Path) -> str:
@@ -58,16 +49,24 @@ def check_batch(
         first[one.name] = one
     contigs = contigs_of(reference)
     bases = _bases(reference, interval)
-    return tuple(_check(one, interval=interval, contigs=contigs, bases=bases) for one in batch)
+    regions = _declared_regions(reference, interval)
+    return tuple(_check(one, interval=interval, contigs=contigs, bases=bases, regions=regions) for one in batch)
 
 
 def check(gvcf: GvcfInput, *, interval: Interval, reference: LocalReference) -> GvcfRecords:
     """Read the header and the records of `interval`.
 
     Raises Rejected: GZIP_TRUNCATED, VCF_HEADER, SAMPLE_MISMATCH, UNSAFE_ID, BUILD_MISMATCH, INDEX_STALE, GVCF_ORDER,
-    GVCF_NON_REF (one record without it makes GATK drop the site for all samples, silently), REF_ALLELE.
+    GVCF_NON_REF (one record without it makes GATK drop the site for all samples, silently), VCF_UNDECLARED, PLOIDY,
+    REF_ALLELE, and GVCF_COVERAGE where the input must cover its intervals.
     """
-    return _check(gvcf, interval=interval, contigs=contigs_of(reference), bases=_bases(reference, interval))
+    return _check(
+        gvcf,
+        interval=interval,
+        contigs=contigs_of(reference),
+        bases=_bases(reference, interval),
+        regions=_declared_regions(reference, interval),
+    )
 
 
 def contigs_of(reference: LocalReference) -> tuple[tuple[str, int], ...]:
@@ -76,7 +75,14 @@ def contigs_of(reference: LocalReference) -> tuple[tuple[str, int], ...]:
     return tuple((name, int(length)) for name, length, *_ in rows)
 
 
-def _check(gvcf: GvcfInput, *, interval: Interval, contigs: tuple[tuple[str, int], ...], bases: str) -> GvcfRecords:
+def _check(
+    gvcf: GvcfInput,
+    *,
+    interval: Interval,
+    contigs: tuple[tuple[str, int], ...],
+    bases: str,
+    regions: Sequence[Stretch],
+) -> GvcfRecords:
     where = gvcf.path.name
     _require_whole(gvcf.path)
     header = vcf.header_of(gvcf.path)
@@ -104,74 +110,51 @@ def _check(gvcf: GvcfInput, *, interval: Interval, contigs: tuple[tuple[str, int
             rule="the gVCF's contigs are the reference's: names, lengths and order",
             fix="call the sample against the cohort's reference",
         )
-    return _check_records(gvcf, interval=interval, bases=bases)
+    require_tabix_of(gvcf.path, gvcf.index)
+    reading = Reading(gvcf=gvcf, interval=interval, bases=bases, declared=vcf.Declared(header), regions=regions)
+    found = _read(reading)
+    if found.gaps and gvcf.must_cover:
+        raise gaps_refused(where, interval.contig, found.gaps)
+    return found
 
 
-def _check_records(gvcf: GvcfInput, *, interval: Interval, bases: str) -> GvcfRecords:
+def _read(reading: Reading) -> GvcfRecords:
     import pysam
 
+    gvcf, interval = reading.gvcf, reading.interval
     try:
         with pysam.TabixFile(str(gvcf.path), index=str(gvcf.index)) as tabix:
             if interval.contig not in tabix.contigs:
-                return GvcfRecords(records=0, variants=0)
-            found = tabix.fetch(interval.contig, interval.start - 1, interval.end)
-            return _count(found, gvcf=gvcf, interval=interval, bases=bases)
+                return GvcfRecords(records=0, variants=0, gaps=tuple(left_out(reading.regions, ())))
+            return reading.read(tabix.fetch(interval.contig, interval.start - 1, interval.end))
     except (OSError, ValueError) as error:
-        raise reject(
-            code="INDEX_STALE",
-            message=f"the index cannot be used ({type(error).__name__})",
-            where=gvcf.index.name,
-            rule="the index is there and was made from this very file",
-            fix="index the gVCF again",
-        ) from error
+        raise stale(gvcf.index, f"the index cannot be used ({type(error).__name__})") from error
 
 
-def _count(lines: Iterable[str], *, gvcf: GvcfInput, interval: Interval, bases: str) -> GvcfRecords:
-    records = variants = before = 0
-    for line in lines:
-        contig, position, _, ref, alt, *_ = line.split("\t", 5)
-        at = int(position)
-        if at < before:
-            raise _bad_record(
-                gvcf,
-                f"{contig}:{at}",
-                code="GVCF_ORDER",
-                message="a record stands behind a later one",
-                rule="records are sorted by position",
-                fix="sort and index the gVCF",
-            )
-        before = at
-        if not alt.endswith(NON_REF):
-            raise _bad_record(
-                gvcf,
-                f"{contig}:{at}",
-                code="GVCF_NON_REF",
-                message=f"a record has no {NON_REF} allele",
-                rule=f"each record of a gVCF has {NON_REF} as its last allele",
-                fix="call with -ERC GVCF, and keep the gVCF from tools that trim alleles",
-            )
-        if at < interval.start:
-            continue
-        if not _agrees(ref, bases, at - interval.start):
-            raise _bad_record(
-                gvcf,
-                f"{contig}:{at}",
-                code="REF_ALLELE",
-                message="REF is not what the reference has there",
-                rule="REF is the reference's sequence",
-                fix="call the sample against the cohort's reference",
-            )
-        records += 1
-        variants += alt != NON_REF
-    return GvcfRecords(records=records, variants=variants)
+def gaps_refused(where: str, contig: str, gaps: Sequence[Stretch]) -> Rejected:
+    """GVCF_COVERAGE, naming the first stretch that is missing."""
+    start, end = gaps[0]
+    more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
+    return reject(
+        code="GVCF_COVERAGE",
+        message=f"no record covers {contig}:{start}-{end}{more}",
+        where=f"{where}, {contig}:{start}-{end}",
+        rule="a gVCF covers every base of the reference's calling intervals: without a record no one knows of a base "
+        "whether it was read",
+        fix="call the sample again over all calling intervals, or let it pass by name (`cohortstream samples pass`) or "
+        "by policy (jointcall.coverage_policy)",
+    )
 
 
-def _agrees(ref: str, bases: str, offset: int) -> bool:
-    stretch = bases[offset : offset + len(ref)]
-    if ref[: len(stretch)] == stretch:
-        return True
-    # an ambiguous base of the reference stands for several
-    return all(mine == theirs or theirs not in _KNOWN_BASES for mine, theirs in zip(ref.upper(), stretch, strict=False))
+def _declared_regions(reference: LocalReference, interval: Interval) -> tuple[Stretch, ...]:
+    """The reference's calling intervals as far as they lie in `interval`, sorted."""
+    return tuple(
+        sorted(
+            (max(one.start, interval.start), min(one.end, interval.end))
+            for one in reference.intervals
+            if one.contig == interval.contig and one.start <= interval.end and one.end >= interval.start
+        )
+    )
 
 
 def _bases(reference: LocalReference, interval: Interval) -> str:
@@ -209,12 +192,8 @@ def _difference(theirs: tuple[tuple[str, int], ...], ours: tuple[tuple[str, int]
     lengths = dict(ours)
     for name, length in theirs:
         if name not in lengths:
-            return f"{name} is no contig of the reference"
+            return f"{name[:60]} is no contig of the reference"
         if lengths[name] != length:
             return f"{name} has {length} bases, the reference's {lengths[name]}"
     absent = [name for name, _ in ours if name not in dict(theirs)]
     return f"{absent[0]} is not in the gVCF" if absent else "the contigs stand in another order"
-
-
-def _bad_record(gvcf: GvcfInput, where: str, *, code: str, message: str, rule: str, fix: str) -> Rejected:
-    return reject(code=code, message=message, where=f"{gvcf.path.name}, record at {where}", rule=rule, fix=fix)

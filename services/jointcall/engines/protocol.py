@@ -17,11 +17,13 @@ from contracts.values import EngineName, Interval, Provenance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GvcfInput:
-    """`name` is the one that stands inside the file. `path` and `index` need not lie in the same folder."""
+    """`name` is the one that stands inside the file. `path` and `index` need not lie in the same folder. With
+    `must_cover` a gVCF that leaves bases of the calling intervals out is refused."""
 
     name: str
     path: Path
     index: Path
+    must_cover: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

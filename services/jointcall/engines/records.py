@@ -1,0 +1,161 @@
+"""The records of a gVCF in one interval, each checked against header, reference and the records before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chassis.errors import Rejected, reject
+from chassis.tools.vcf import Declared
+from contracts.values import Interval
+from services.jointcall.engines import ploidy
+from services.jointcall.engines.protocol import GvcfInput
+
+NON_REF = "<NON_REF>"
+PLOIDY_RULE = (
+    "a genotype has two alleles; on X, Y and the mitochondrion one or two; PL has one value per genotype of that ploidy"
+)
+_KNOWN_BASES = frozenset("ACGT")
+
+Stretch = tuple[int, int]
+"""First and last base, 1-based."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GvcfRecords:
+    """Records of a gVCF that start in an interval; `variants` are those with an allele besides `<NON_REF>`: the
+    density that intervals are planned by. `gaps`: stretches of the declared regions that no record covers."""
+
+    records: int
+    variants: int
+    gaps: tuple[Stretch, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Reading:
+    """One gVCF read over `interval`, whose reference bases are `bases`. `regions`: the declared ones within it."""
+
+    gvcf: GvcfInput
+    interval: Interval
+    bases: str
+    declared: Declared
+    regions: Sequence[Stretch]
+
+    def read(self, lines: Iterable[str]) -> GvcfRecords:
+        """Raises Rejected: FORMAT_MISMATCH, GVCF_ORDER, GVCF_NON_REF, VCF_UNDECLARED, PLOIDY, REF_ALLELE."""
+        records = variants = before = 0
+        covered: list[Stretch] = []
+        for line in lines:
+            contig, position, _, ref, alt, _, _, about, names, cell = self._columns(line)
+            at = int(position)
+            where = f"{contig}:{at}"
+            if at < before:
+                raise self._refused(
+                    where,
+                    code="GVCF_ORDER",
+                    message="a record stands behind a later one",
+                    rule="records are sorted by position",
+                    fix="sort and index the gVCF",
+                )
+            before = at
+            self._check_alleles(where, alt)
+            self._check_declared(where, about, names)
+            self._check_ploidy(where, contig, names, cell, alleles=2 + alt.count(","))
+            _cover(covered, at, _end(about) or at + len(ref) - 1)
+            if at < self.interval.start:
+                continue
+            if not _agrees(ref, self.bases, at - self.interval.start):
+                raise self._refused(
+                    where,
+                    code="REF_ALLELE",
+                    message="REF is not what the reference has there",
+                    rule="REF is the reference's sequence",
+                    fix="call the sample against the cohort's reference",
+                )
+            records += 1
+            variants += alt != NON_REF
+        return GvcfRecords(records=records, variants=variants, gaps=tuple(left_out(self.regions, covered)))
+
+    def _columns(self, line: str) -> list[str]:
+        columns = line.split("\t")
+        if len(columns) == 10 and columns[1].isdigit():
+            return columns
+        raise self._refused(
+            ":".join(columns[:2])[:80],
+            code="FORMAT_MISMATCH",
+            message="this is no gVCF record",
+            rule="a record has nine columns and one sample's, tab-separated, a position in the second",
+            fix="call the sample again, and keep the gVCF from tools that rewrite its columns",
+        )
+
+    def _check_alleles(self, where: str, alt: str) -> None:
+        if not alt.endswith(NON_REF):
+            raise self._refused(
+                where,
+                code="GVCF_NON_REF",
+                message=f"a record has no {NON_REF} allele",
+                rule=f"each record of a gVCF has {NON_REF} as its last allele",
+                fix="call with -ERC GVCF, and keep the gVCF from tools that trim alleles",
+            )
+
+    def _check_declared(self, where: str, about: str, names: str) -> None:
+        missing = self.declared.missing(about, names)
+        if missing is not None:
+            raise self._refused(
+                where,
+                code="VCF_UNDECLARED",
+                message=f"{missing} is used and not declared",
+                rule="the header declares every INFO and FORMAT key with its type",
+                fix="add the header line with `bcftools annotate -h`, or call the sample again",
+            )
+
+    def _check_ploidy(self, where: str, contig: str, names: str, cell: str, *, alleles: int) -> None:
+        values = dict(zip(names.split(":"), cell.split(":"), strict=False))
+        said = ploidy.fault(values.get("GT", "."), values.get("PL"), alleles=alleles, contig=contig)
+        if said is not None:
+            raise self._refused(
+                where,
+                code="PLOIDY",
+                message=said,
+                rule=PLOIDY_RULE,
+                fix="call the sample again with the ploidy of the contig (HaplotypeCaller -ploidy)",
+            )
+
+    def _refused(self, where: str, *, code: str, message: str, rule: str, fix: str) -> Rejected:
+        return reject(code=code, message=message, where=f"{self.gvcf.path.name}, record at {where}", rule=rule, fix=fix)
+
+
+def left_out(regions: Iterable[Stretch], covered: Sequence[Stretch]) -> Iterable[Stretch]:
+    """What of `regions` the `covered` stretches leave out; both sorted, `covered` without overlaps."""
+    for start, end in regions:
+        known = start - 1
+        for first, last in covered:
+            if last < start or first > end:
+                continue
+            if first > known + 1:
+                yield known + 1, first - 1
+            known = last
+        if known < end:
+            yield known + 1, end
+
+
+def _cover(covered: list[Stretch], start: int, end: int) -> None:
+    if covered and start <= covered[-1][1] + 1:
+        covered[-1] = covered[-1][0], max(covered[-1][1], end)
+    else:
+        covered.append((start, end))
+
+
+def _end(about: str) -> int | None:
+    for field in about.split(";"):
+        if field.startswith("END=") and field[4:].isdigit():
+            return int(field[4:])
+    return None
+
+
+def _agrees(ref: str, bases: str, offset: int) -> bool:
+    stretch = bases[offset : offset + len(ref)]
+    if ref[: len(stretch)] == stretch:
+        return True
+    # an ambiguous base of the reference stands for several
+    return all(mine == theirs or theirs not in _KNOWN_BASES for mine, theirs in zip(ref.upper(), stretch, strict=False))
