@@ -77,7 +77,7 @@ class FastqFile:
         headers, reads, qualities = lines[0::4], lines[1::4], lines[3::4]
         good = (
             {header[:1] for header in headers} == {b"@"}
-            and not b"".join(headers).translate(None, HEADER)
+            and not b"".join((*headers, *lines[2::4])).translate(None, HEADER)
             and _all_named(headers)
             and {line[:1] for line in lines[2::4]} == {b"+"}
             and list(map(len, reads)) == list(map(len, qualities))
@@ -97,8 +97,8 @@ class FastqFile:
             record = self.records + place // 4 + 1
             if header[:1] != b"@" or not _is_named(header):
                 return self._no_fastq(record, f"its first line is not '@' and a name of at most {LONGEST_NAME}")
-            if header.translate(None, HEADER):
-                return self._no_fastq(record, "its first line holds other characters than printable ASCII")
+            if header.translate(None, HEADER) or plus.translate(None, HEADER):
+                return self._no_fastq(record, "it holds other characters than printable ASCII")
             if plus[:1] != b"+":
                 return self._no_fastq(record, "its third line does not begin with '+'")
             if len(read) != len(quality) or not read:

@@ -44,6 +44,7 @@ def read_or_refused(first: Path, second: Path) -> None:
 @example(b"@ r\nA\n+\nF\n", b"@ r\nC\n+\nF\n", False)
 @example(b"@/1\nA\n+\nF\n", b"@/2\nC\n+\nF\n", False)
 @example(b"@r\n\n+\n\n", b"@r\n\n+\n\n@q\nA\n+\nF", False)
+@example(b"@r\nA\n+\xff\nF\n", b"@r\nC\n+\nF\n", False)
 @example(b"@" + b"r" * 255 + b"\nA\n+\nF\n", b"@" + b"r" * 255 + b"\nC\n+\nF\n", False)
 def test_reads_are_counted_or_refused(pair: tuple[Path, Path], one: bytes, other: bytes, alike: bool) -> None:
     pair[0].write_bytes(gzip.compress(one, 1))
