@@ -26,6 +26,7 @@ from chassis.reference.fasta import Sequence as FastaSequence
 from chassis.reference.fasta import digest_of, normalise
 from chassis.reference.intervals import N_RUN_BP, calling_intervals
 from chassis.reference.model import Bundle, BundleDocument, BundleFile, ContigFacts, Pointer, Role
+from chassis.reference.regions import Stretch, read_regions
 from chassis.storage import keys
 from chassis.storage.store import ObjectMissing, Store, tags_of
 from chassis.storage.sums import sum_of
@@ -47,13 +48,15 @@ async def add(
     max_interval_bp: int,
     scratch: Path,
     n_run_bp: int = N_RUN_BP,
+    regions: Path | None = None,
     replace: bool = False,
 ) -> Bundle:
     """Check, index and store a reference; `scratch` needs room for the FASTA and its index (about 3 bytes a base).
+    `regions` (BED or interval list) limits the calling intervals to what it names.
 
     The same again returns the bundle that is there. `replace` lets the name point at another bundle than before; the
     former stays, for the artifacts that name its digest. Raises Rejected: UNSAFE_ID, REFERENCE_TAKEN, and what the
-    checks of FASTA, GFF3 and VCF say.
+    checks of FASTA, GFF3, VCF and regions say.
     """
     _check_name(name)
     with tempfile.TemporaryDirectory(dir=scratch, prefix="reference-") as folder:
@@ -61,7 +64,7 @@ async def add(
         plain = work / build.FASTA_NAME
         sequences = await asyncio.to_thread(normalise, fasta, plain)
         digest = digest_of(sequences)
-        recipe = await asyncio.to_thread(_recipe, plain, gff, known_sites, max_interval_bp, n_run_bp)
+        recipe = await asyncio.to_thread(_recipe, plain, gff, known_sites, max_interval_bp, n_run_bp, regions)
         pointer = await _pointer(store, name)
         if pointer is not None:
             there = await _document(store, pointer)
@@ -73,12 +76,15 @@ async def add(
         await _agree_on_names(store, digest, contigs)
         document = await _same_recipe(store, digest, recipe)
         if document is None:
+            within = _within(regions, sequences)
             made = await _make(store, digest, sequences, plain, gff, known_sites, work)
             document = BundleDocument(
                 digest=digest,
                 recipe=recipe,
                 contigs=contigs,
-                intervals=calling_intervals(sequences, max_interval_bp=max_interval_bp, n_run_bp=n_run_bp),
+                intervals=calling_intervals(
+                    sequences, max_interval_bp=max_interval_bp, n_run_bp=n_run_bp, within=within
+                ),
                 files=tuple(made),
             )
             await store.put_bytes(
@@ -225,14 +231,29 @@ async def _point(store: Store, pointer: Pointer, *, replace: bool) -> None:
         raise _taken(pointer.name, await _pointer(store, pointer.name), pointer.digest) from None
 
 
-def _recipe(plain: Path, gff: Path | None, known_sites: Sequence[Path], max_interval_bp: int, n_run_bp: int) -> str:
-    given = {
+def _within(regions: Path | None, sequences: Sequence[FastaSequence]) -> dict[str, tuple[Stretch, ...]] | None:
+    if regions is None:
+        return None
+    return read_regions(regions, lengths={sequence.name: sequence.length for sequence in sequences})
+
+
+def _recipe(
+    plain: Path,
+    gff: Path | None,
+    known_sites: Sequence[Path],
+    max_interval_bp: int,
+    n_run_bp: int,
+    regions: Path | None,
+) -> str:
+    given: dict[str, object] = {
         "fasta": sum_of(plain)[0],
         "gff": sum_of(gff)[0] if gff is not None else None,
         "known_sites": sorted([vcf.name, sum_of(vcf)[0]] for vcf in known_sites),
         "max_interval_bp": max_interval_bp,
         "n_run_bp": n_run_bp,
     }
+    if regions is not None:
+        given["regions"] = [regions.name, sum_of(regions)[0]]
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from chassis.reference.fasta import Sequence
+from chassis.reference.regions import Stretch
 from contracts.values import Interval
 
 N_RUN_BP = 50
@@ -13,16 +14,20 @@ within an active region."""
 
 
 def calling_intervals(
-    sequences: Iterable[Sequence], *, max_interval_bp: int, n_run_bp: int = N_RUN_BP
+    sequences: Iterable[Sequence],
+    *,
+    max_interval_bp: int,
+    n_run_bp: int = N_RUN_BP,
+    within: Mapping[str, tuple[Stretch, ...]] | None = None,
 ) -> tuple[Interval, ...]:
     """In the order of the sequences. A stretch that is too long is cut into pieces of nearly equal length, as a short
-    last piece would cost a whole task."""
+    last piece would cost a whole task. `within`: by contig, what calling is limited to (see `read_regions`)."""
     if max_interval_bp < 1 or n_run_bp < 1:
         raise ValueError("lengths are at least 1")
     return tuple(
         Interval(contig=sequence.name, start=start + 1, end=end, contig_length=sequence.length)
         for sequence in sequences
-        for stretch in _stretches(sequence, n_run_bp)
+        for stretch in _limited(_stretches(sequence, n_run_bp), sequence.name, within)
         for start, end in _pieces(*stretch, max_interval_bp)
     )
 
@@ -38,6 +43,19 @@ def _stretches(sequence: Sequence, n_run_bp: int) -> Iterator[tuple[int, int]]:
         start = run_end
     if sequence.length > start:
         yield start, sequence.length
+
+
+def _limited(
+    stretches: Iterable[Stretch], contig: str, within: Mapping[str, tuple[Stretch, ...]] | None
+) -> Iterator[Stretch]:
+    """What of the stretches lies in the contig's regions, in order."""
+    for start, end in stretches:
+        if within is None:
+            yield start, end
+            continue
+        for first, last in within.get(contig, ()):
+            if max(start, first) < min(end, last):
+                yield max(start, first), min(end, last)
 
 
 def _pieces(start: int, end: int, longest: int) -> Iterator[tuple[int, int]]:

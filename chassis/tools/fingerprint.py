@@ -11,6 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chassis.tools.cram_reference import never_from_a_network
 from chassis.tools.fastq import Read, read_pairs
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def reads_fingerprint_of_alignment(path: Path, reference: Path | None) -> str:
     """Of all primary records of a BAM or CRAM; a CRAM needs the FASTA that it was written against."""
     from pysam import AlignmentFile
 
+    never_from_a_network()
     total = Fingerprint()
     with AlignmentFile(str(path), reference_filename=str(reference) if reference else None) as records:
         for record in records.fetch(until_eof=True):

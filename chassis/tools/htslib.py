@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chassis.errors import ToolFailed, reject
+from chassis.tools.cram_reference import never_from_a_network
 from chassis.tools.vcf import BGZF_EOF
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def _samtools(command: str, *arguments: str) -> str:
     import pysam
     from pysam.utils import SamtoolsError
 
+    never_from_a_network()
     writes_file = "-o" in arguments or command in ("index", "reheader")
     try:
         said = getattr(pysam, command)(*arguments, catch_stdout=not writes_file)

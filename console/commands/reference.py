@@ -29,6 +29,12 @@ def add(
         list[Path] | None,
         typer.Option("--known-sites", metavar="VCF", help="Known variants that filters train on; may be given again."),
     ] = None,
+    regions: Annotated[
+        Path | None,
+        typer.Option(
+            "--regions", metavar="BED", help="Call within these alone: .bed, or .interval_list as Picard writes it."
+        ),
+    ] = None,
     max_interval_bp: Annotated[
         int | None,
         typer.Option("--max-interval-bp", min=1000, help="Longest calling interval; else [align] call_interval_bp."),
@@ -47,7 +53,7 @@ def add(
     from chassis.errors import reject
     from console.output import console, print_json, say, size
 
-    for path in (fasta, gff, *(known_sites or ())):
+    for path in (fasta, gff, regions, *(known_sites or ())):
         if path is not None and not path.is_file():
             raise reject(
                 code="FILE_MISSING",
@@ -71,6 +77,7 @@ def add(
                 fasta=fasta,
                 gff=gff,
                 known_sites=known_sites or (),
+                regions=regions,
                 max_interval_bp=max_interval_bp or settings.align.call_interval_bp,
                 scratch=scratch,
                 replace=replace,

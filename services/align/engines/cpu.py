@@ -13,10 +13,12 @@ from chassis.errors import ToolFailed
 from chassis.reference.local import LocalReference
 from chassis.tools import htslib, vcf
 from chassis.tools.bwa import Aligner, Pair
+from chassis.tools.cram_reference import require_reference
 from chassis.tools.descriptors import told_on_failure
 from chassis.tools.fastq import read_pairs
 from chassis.tools.fingerprint import Fingerprint
 from chassis.tools.gatk import Gatk
+from chassis.tools.index_content import require_crai_of
 from contracts.values import Interval, Provenance
 from services.align.engines.gather import gather_gvcf, read_gvcf
 from services.align.engines.header import lane_header, read_groups_together
@@ -141,6 +143,8 @@ class CpuEngine:
         threads: int = 1,
     ) -> GvcfMetrics:
         htslib.require_whole(cram)
+        require_reference(cram, fasta=reference.fasta)
+        require_crai_of(cram, cram.with_name(cram.name + ".crai"))
         parameters = self._parameters
         self._run(
             "HaplotypeCaller",

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chassis.errors import reject
+from chassis.errors import Rejected, reject
 from chassis.reference.local import LocalReference
 from chassis.tools import htslib
+from chassis.tools.cram_reference import require_reference
 from services.align.engines.protocol import ReadGroup
 
 if TYPE_CHECKING:
     from pysam import AlignmentHeader
 
+LOOKED_AT = 10_000
+"""Records whose order is looked at: a file that was never sorted shows it in its first ones."""
+_UNPLACED = 1 << 31
 _KEPT_OF_A_SEQUENCE = ("SN", "LN", "M5", "AS", "SP")  # not UR: it is a path of the machine that made the dictionary
 
 
@@ -36,9 +41,9 @@ def lane_header(
 def read_groups_together(inputs: Sequence[Path], previous: Path | None, reference: LocalReference) -> None:
     """Check that files may become one sample's CRAM.
 
-    Raises Rejected: BAM_TRUNCATED; CRAM_VERSION for a CRAM that GATK cannot read; NOT_SORTED; SAMPLE_MISMATCH when
-    they are of several samples; READ_GROUP_DUPLICATE when the same lane is in two; REFERENCE_MISMATCH when the
-    sequences' MD5s are not the reference's.
+    Raises Rejected: BAM_TRUNCATED; CRAM_VERSION for a CRAM that GATK cannot read; CRAM_REFERENCE when its reference is
+    not this one; NOT_SORTED; SAMPLE_MISMATCH when they are of several samples; READ_GROUP_DUPLICATE when the same lane
+    is in two; REFERENCE_MISMATCH when the sequences' MD5s are not the reference's.
     """
     expected = [(line["SN"], line["LN"], line.get("M5")) for line in _sequences(reference)]
     seen: dict[str, Path] = {}
@@ -53,15 +58,11 @@ def read_groups_together(inputs: Sequence[Path], previous: Path | None, referenc
                 rule="GATK reads CRAM up to 3.0",
                 fix="write it again with `samtools view -O cram,version=3.0`",
             )
+        if path.suffix == ".cram":
+            require_reference(path, fasta=reference.fasta)
         header = header_of(path)
         if header.get("HD", {}).get("SO") != "coordinate":
-            raise reject(
-                code="NOT_SORTED",
-                message="the header does not say that the records are in coordinate order",
-                where=path.name,
-                rule="alignments are merged in coordinate order",
-                fix="sort it with `samtools sort`",
-            )
+            raise _not_sorted(path.name, "the header does not say that the records are in coordinate order")
         if [(line["SN"], line["LN"], line.get("M5")) for line in header.get("SQ", [])] != expected:
             raise reject(
                 code="REFERENCE_MISMATCH",
@@ -81,6 +82,8 @@ def read_groups_together(inputs: Sequence[Path], previous: Path | None, referenc
                 )
             seen[group["ID"]] = path
             samples.setdefault(group.get("SM", ""), path)
+        if path.suffix != ".cram":
+            _require_order(path)
     if len(samples) != 1:
         raise reject(
             code="SAMPLE_MISMATCH",
@@ -89,6 +92,30 @@ def read_groups_together(inputs: Sequence[Path], previous: Path | None, referenc
             rule="all read groups of a CRAM have one SM",
             fix="merge the lanes of one sample only",
         )
+
+
+def _require_order(path: Path) -> None:
+    """NOT_SORTED when the first records are not in the order that the header claims. Those of a CRAM were indexed."""
+    from pysam import AlignmentFile
+
+    before = (0, 0)
+    with AlignmentFile(str(path), check_sq=False) as records:
+        for number, record in enumerate(islice(records.fetch(until_eof=True), LOOKED_AT), start=1):
+            contig = record.reference_id
+            place = (contig if contig >= 0 else _UNPLACED, record.reference_start)
+            if place < before:
+                raise _not_sorted(f"{path.name}, record {number}", "a record stands behind a later one")
+            before = place
+
+
+def _not_sorted(where: str, message: str) -> Rejected:
+    return reject(
+        code="NOT_SORTED",
+        message=message,
+        where=where,
+        rule="alignments are merged in coordinate order",
+        fix="sort it with `samtools sort`",
+    )
 
 
 def header_of(path: Path) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chassis.reference.local import LocalReference
 from chassis.tools import htslib
+from chassis.tools.cram_reference import never_from_a_network
 from chassis.tools.fingerprint import Fingerprint
 from services.align.engines.header import header_of
 from services.align.engines.intervals import write_bed
@@ -20,6 +21,7 @@ def measure(cram: Path, *, reference: LocalReference, scratch: Path, threads: in
     """Read the whole CRAM once; it has its index beside it. Raises OSError for records that cannot be decoded."""
     from pysam import AlignmentFile
 
+    never_from_a_network()
     reads = mapped = duplicates = 0
     inserts: Counter[int] = Counter()
     fingerprint = Fingerprint()

@@ -67,13 +67,13 @@ def test_a_gvcf_that_ends_early_is_found_on_either_contig(
 def test_what_a_failing_tool_said_reaches_the_attempts_log(
     engine: CpuEngine, merged: Merged, reference: LocalReference, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    unindexed = tmp_path / "unindexed.cram"
-    shutil.copy(merged.cram, unindexed)
-    elsewhere = dataclasses.replace(reference, fasta=tmp_path / "gone.fa")
+    for path in (reference.fasta, reference.dictionary):
+        shutil.copy(path, tmp_path / f"unindexed{path.suffix}")
+    elsewhere = dataclasses.replace(reference, fasta=tmp_path / "unindexed.fa")
 
-    with pytest.raises(Exception, match=r"gone\.fa"):
+    with pytest.raises(Exception, match=r"unindexed\.fa"):
         engine.call(
-            cram=unindexed,
+            cram=merged.cram,
             reference=elsewhere,
             intervals=reference.intervals[:1],
             out_gvcf=tmp_path / "x.g.vcf.gz",
