@@ -12,6 +12,9 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from chassis.health.process import STARTING, LedgerAnswers, attended, beside
+from chassis.health.pulse import Beat, Pulse
+from chassis.health.reach import StoreReached
 from chassis.ledger.ledger import Ledger, open_ledger
 from chassis.ledger.trouble import TROUBLE
 from chassis.service import Running, Service, build
@@ -19,12 +22,14 @@ from chassis.settings import Settings
 from chassis.storage import StoreUnavailable, open_store
 from chassis.telemetry.setup import telemetry
 from chassis.worker.sweeper import sweep_orphans, sweeping
-from chassis.worker.worker import Work, Worker
+from chassis.worker.worker import PATIENCE_SECONDS, Work, Worker
 
 log = logging.getLogger(__name__)
 
 DECISION_POLL_SECONDS = 1.0
 ORPHAN_SWEEP_SECONDS = 3600.0
+KAFKA_REST_SECONDS = 5.0
+"""Between two tries to join the consumer group while no broker answers."""
 NEXT_DECISION = "select id, item, actor, reason from decision order by id limit 1"
 DECIDED = "delete from decision where id = $1"
 
@@ -36,15 +41,17 @@ async def consume(builder: str, settings: Settings) -> None:
 
     service = with_common(build(builder, settings))
     with telemetry(service=service.name, process="consume", state_dir=settings.state_dir, settings=settings.telemetry):
-        dsn = settings.ledger.dsn.get_secret_value()
-        await migrate(dsn=dsn, service=service.name, versions=service.migrations)
-        async with (
-            open_ledger(dsn=dsn, service=service.name, pool_size=settings.ledger.pool_size) as ledger,
-            open_store(settings.store) as store,
-        ):
-            await _until_told(
-                lambda: _consuming(service, settings, Running(settings=settings, ledger=ledger, store=store))
-            )
+        async with attended(
+            service=service.name, role="consume", state_dir=settings.state_dir, settings=settings.health
+        ) as pulse:
+            dsn = settings.ledger.dsn.get_secret_value()
+            await migrate(dsn=dsn, service=service.name, versions=service.migrations)
+            async with (
+                open_ledger(dsn=dsn, service=service.name, pool_size=settings.ledger.pool_size) as ledger,
+                open_store(settings.store) as store,
+            ):
+                running = Running(settings=settings, ledger=ledger, store=store)
+                await _until_told(lambda: _consuming(service, settings, running, pulse))
 
 
 async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slots: int, until_empty: bool) -> None:
@@ -52,7 +59,14 @@ async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slot
     service = build(builder, settings)
     with telemetry(service=service.name, process="work", state_dir=settings.state_dir, settings=settings.telemetry):
         dsn = settings.ledger.dsn.get_secret_value()
-        async with open_ledger(dsn=dsn, service=service.name, pool_size=slots + 3) as ledger:
+        async with (
+            attended(
+                service=service.name, role="work", state_dir=settings.state_dir, settings=settings.health
+            ) as pulse,
+            open_ledger(dsn=dsn, service=service.name, pool_size=slots + 3) as ledger,
+            beside(_asked(pulse, ledger), _store_asked(pulse, settings)),
+        ):
+            pulse.over(STARTING)
             worker = Worker(
                 work=Work(
                     service=service,
@@ -63,6 +77,7 @@ async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slot
                     until_empty=until_empty,
                 ),
                 ledger=ledger,
+                pulse=pulse,
             )
             loop = asyncio.get_running_loop()
             for told in (signal.SIGTERM, signal.SIGINT):
@@ -70,30 +85,67 @@ async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slot
             await worker.run()
 
 
-async def _consuming(service: Service, settings: Settings, running: Running) -> None:
-    from chassis.messaging.consumer import Consumption
+async def _consuming(service: Service, settings: Settings, running: Running, pulse: Pulse) -> None:
+    from chassis.health.stuck import watching
+    from chassis.messaging.catchup import catching_up
+    from chassis.messaging.consumer import group_of
     from chassis.messaging.relay import relay
 
-    consumption = Consumption(service=service, ledger=running.ledger, settings=settings.kafka)
-    await consumption.start()
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(consumption.watch())
-            group.create_task(relay(running.ledger, settings.kafka))
-            ttl = timedelta(seconds=settings.worker.lease_seconds)
-            group.create_task(sweeping(running.ledger, service, ttl=ttl))
-            group.create_task(_orphans(running, ttl=ttl))
-            group.create_task(_replays(running.ledger, service))
-            for loop in service.loops:
-                group.create_task(loop(running))
-    finally:
-        await consumption.stop()
+    ledger, ttl = running.ledger, timedelta(seconds=settings.worker.lease_seconds)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_asked(pulse, ledger))
+        group.create_task(_listening(service, settings, ledger, pulse))
+        group.create_task(relay(ledger, settings.kafka, beat=pulse.expect("relay", within_s=PATIENCE_SECONDS)))
+        group.create_task(catching_up(ledger, settings.kafka, group=group_of(service.name)))
+        beat = pulse.expect("sweeper", within_s=ttl.total_seconds() + PATIENCE_SECONDS)
+        group.create_task(sweeping(ledger, service, ttl=ttl, beat=beat))
+        group.create_task(_orphans(running, ttl=ttl))
+        group.create_task(_replays(ledger, service, pulse.expect("replays", within_s=PATIENCE_SECONDS)))
+        group.create_task(watching(ledger, settings.watch))
+        for loop in service.loops:
+            group.create_task(loop(running))
+        pulse.over(STARTING)
 
 
-async def _replays(ledger: Ledger, service: Service) -> None:
+async def _listening(service: Service, settings: Settings, ledger: Ledger, pulse: Pulse) -> None:
+    """Consume; while no broker answers at the start, try again: the relay gauges the outbox meanwhile, the sweeper
+    sweeps. Raises ConsumerSilent when polling stops later."""
+    from aiokafka.errors import KafkaError
+
+    from chassis.messaging.consumer import SILENCE_SECONDS, Consumption
+
+    beat = pulse.expect("consumer", within_s=SILENCE_SECONDS + PATIENCE_SECONDS)
+    while True:
+        consumption = Consumption(service=service, ledger=ledger, settings=settings.kafka)
+        pulse.require("Kafka", consumption.why_not)
+        try:
+            await consumption.start()
+            await consumption.watch(beat)
+        except (KafkaError, OSError) as error:
+            log.warning("Kafka cannot be reached; trying again", extra={"error": type(error).__name__})
+        finally:
+            await consumption.stop()
+        beat()
+        await asyncio.sleep(KAFKA_REST_SECONDS)
+
+
+async def _asked(pulse: Pulse, ledger: Ledger) -> None:
+    answers = LedgerAnswers(ledger)
+    pulse.require("ledger", answers.why_not)
+    await answers.asking(pulse.expect("ledger asked", within_s=PATIENCE_SECONDS))
+
+
+async def _store_asked(pulse: Pulse, settings: Settings) -> None:
+    reached = StoreReached(settings.store)
+    pulse.require("store", reached.why_not)
+    await reached.asking()
+
+
+async def _replays(ledger: Ledger, service: Service, beat: Beat) -> None:
     from chassis.messaging.receive import replay
 
     while True:
+        beat()
         try:
             async with ledger.connection() as conn:
                 row = await conn.fetchrow(NEXT_DECISION)

@@ -67,8 +67,10 @@ def canonical_json(event: Event) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def encode(event: Event, *, source: str, time: datetime, traceparent: str | None = None) -> Message:
-    """Make the message for an event.
+def encode(
+    event: Event, *, source: str, time: datetime, traceparent: str | None = None, incarnation: int = 1
+) -> Message:
+    """Make the message for an event that a ledger tells in its life of that number.
 
     Raises EnvelopeError (EVENT_TOO_LARGE) over 64 KiB: put the growing list into a manifest object instead.
     """
@@ -82,7 +84,7 @@ def encode(event: Event, *, source: str, time: datetime, traceparent: str | None
         )
     headers = [
         ("ce_specversion", SPEC_VERSION),
-        ("ce_id", str(event.event_id)),
+        ("ce_id", str(event.id_in(incarnation))),
         ("ce_type", event.ce_type()),
         ("ce_source", source),
         ("ce_subject", event.subject),

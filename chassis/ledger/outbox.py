@@ -14,6 +14,7 @@ ADD = """
 insert into outbox (event_id, topic, key, headers, body, created_at)
 values ($1, $2, $3, $4, $5, (select ledger_now()))
 """
+LIFE = "select ledger_now() as now, number as incarnation from incarnation"
 NOTIFY = "select pg_notify($1, '')"
 UNSENT = "select id, topic, key, headers, body from outbox order by id limit $1"
 SENT = "delete from outbox where id = any($1::bigint[])"
@@ -41,11 +42,15 @@ async def add(tx: Tx, *events: Event) -> None:
     if not events:
         return
     traceparent = current_traceparent()
-    now = await tx.now()
+    life = await tx.conn.fetchrow(LIFE)
+    assert life is not None
+    now, incarnation = life["now"], life["incarnation"]
     for event in events:
-        message = encode(event, source=source_of(tx.service), time=now, traceparent=traceparent)
+        message = encode(
+            event, source=source_of(tx.service), time=now, traceparent=traceparent, incarnation=incarnation
+        )
         headers = [[name, value.decode()] for name, value in message.headers]
-        await tx.conn.execute(ADD, event.event_id, message.topic, message.key, headers, message.body)
+        await tx.conn.execute(ADD, event.id_in(incarnation), message.topic, message.key, headers, message.body)
     await tx.conn.execute(NOTIFY, channel(tx.service))
 
 

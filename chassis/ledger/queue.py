@@ -1,6 +1,7 @@
-"""The lease queue: claim, renew, checkpoint and finish, each write fenced by (key, epoch).
+"""The lease queue: claim, renew, checkpoint and finish, each write fenced by (key, incarnation, epoch).
 
-A worker that lost its lease changes zero rows, whatever it tries; the caller then throws its result away.
+A worker that lost its lease changes zero rows, whatever it tries; the caller then throws its result away. The
+incarnation is in the fence because a ledger restored from a backup gives the epochs of its forgotten life again.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ returning key
 """
 NOTIFY = "select pg_notify($1, '')"
 
+# A restored ledger gives no lease before its consumer knows the holds, cancellations and withdrawals of the meantime.
 CLAIM = """
 with best as (
     select key from task
     where pool = $1 and state = 'ready' and ready_at <= (select ledger_now()) and memory_class = any($2)
           and ($7::text[] is null or kind = any($7))
+          and not exists (select from rewound where not caught_up)
     order by priority desc, ready_at
     limit $3
     for update skip locked
@@ -47,14 +50,16 @@ returning t.key, t.kind, t.subject, t.belongs_to, t.payload, t.pool, t.memory_cl
           t.checkpoint, t.traceparent, t.crashes + t.retries + t.preemptions + t.losses + 1 as attempts,
           t.created_at, t.started_at, incarnation.number as incarnation
 """
-RENEW = """
-update task set lease_until = (select ledger_now()) + $3
-where key = $1 and epoch = $2 and state = 'leased'
+_HELD = "key = $1 and epoch = $2 and (select number from incarnation) = $3 and state = 'leased'"
+"""The fence. `$1` to `$3` are the lease's key, epoch and incarnation."""
+RENEW = f"""
+update task set lease_until = (select ledger_now()) + $4
+where {_HELD}
 returning lease_until
 """
-CHECKPOINT = """
-update task set checkpoint = checkpoint || $3::jsonb
-where key = $1 and epoch = $2 and state = 'leased'
+CHECKPOINT = f"""
+update task set checkpoint = checkpoint || $4::jsonb
+where {_HELD}
 returning key
 """
 
@@ -68,26 +73,26 @@ _ENDED = """
 )
 select * from ended
 """
-FINISH = """
+FINISH = f"""
 with clock as (select ledger_now() as moment), ended as (
-    update task set state = 'done', result = $3, lease_until = null, changed_at = clock.moment,
+    update task set state = 'done', result = $4, lease_until = null, changed_at = clock.moment,
                     finished_at = clock.moment, error = null
-    from clock where key = $1 and epoch = $2 and state = 'leased'
+    from clock where {_HELD}
     returning key, epoch, owner, host, started_at, task.changed_at
 )""" + _ENDED.format(ending="'done'", reason="null")
-GIVE_BACK = """
+GIVE_BACK = f"""
 with clock as (select ledger_now() as moment), ended as (
-    update task set state = $3, ready_at = clock.moment + $4, lease_until = null, changed_at = clock.moment,
-                    finished_at = case when $3 = 'failed' then clock.moment end,
-                    crashes = crashes + $5, retries = retries + $6, preemptions = preemptions + $7,
-                    memory_class = coalesce($8, memory_class), waits_for = $9, reason = $10,
-                    error = coalesce($11, error)
-    from clock where key = $1 and epoch = $2 and state = 'leased'
+    update task set state = $4, ready_at = clock.moment + $5, lease_until = null, changed_at = clock.moment,
+                    finished_at = case when $4 = 'failed' then clock.moment end,
+                    crashes = crashes + $6, retries = retries + $7, preemptions = preemptions + $8,
+                    memory_class = coalesce($9, memory_class), waits_for = $10, reason = $11,
+                    error = coalesce($12, error)
+    from clock where {_HELD}
     returning key, epoch, owner, host, started_at, task.changed_at
-)""" + _ENDED.format(ending="$12", reason="$10")
-COUNTS = """
+)""" + _ENDED.format(ending="$13", reason="$11")
+COUNTS = f"""
 select crashes, retries, preemptions, memory_class from task
-where key = $1 and epoch = $2 and state = 'leased' for update
+where {_HELD} for update
 """
 SWEEP = """
 with clock as (select ledger_now() as moment), expired as (
@@ -145,7 +150,7 @@ update task set state = 'ready', ready_at = (select ledger_now()), changed_at = 
 where key = $1 and state in ('failed', 'cancelled') returning key
 """
 DEAD_OF = "select key from task where (subject = $1 or belongs_to = $1) and state = 'failed' order by key for update"
-ENDED_AS = "select state from task where key = $1 and epoch = $2"
+ENDED_AS = "select state from task where key = $1 and epoch = $2 and (select number from incarnation) = $3"
 LEASE_OF = """
 select t.*, t.crashes + t.retries + t.preemptions + t.losses as attempts, incarnation.number as incarnation
 from task t, incarnation where key = $1
@@ -223,17 +228,17 @@ async def claim(
 
 async def renew(conn: Connection, lease: Lease, *, ttl: timedelta) -> bool:
     """True while the lease is held; False for ever once it is not."""
-    return await conn.fetchval(RENEW, lease.key, lease.epoch, ttl) is not None
+    return await conn.fetchval(RENEW, *_fence(lease), ttl) is not None
 
 
 async def checkpoint(conn: Connection, lease: Lease, *, chunk: str, value: Mapping[str, Any]) -> bool:
     """Record a finished chunk; the next attempt starts after it. False when the lease is lost."""
-    return await conn.fetchval(CHECKPOINT, lease.key, lease.epoch, {chunk: dict(value)}) is not None
+    return await conn.fetchval(CHECKPOINT, *_fence(lease), {chunk: dict(value)}) is not None
 
 
 async def finish(tx: Tx, lease: Lease, *, result: Mapping[str, Any]) -> bool:
     """Commit the result with whatever else this transaction holds. False when the lease is lost: roll back."""
-    return await tx.conn.fetchrow(FINISH, lease.key, lease.epoch, dict(result)) is not None
+    return await tx.conn.fetchrow(FINISH, *_fence(lease), dict(result)) is not None
 
 
 async def fail(tx: Tx, lease: Lease, rejection: Rejection) -> bool:
@@ -256,7 +261,7 @@ async def retry(
             tx, lease, TaskState.waiting, ending=Ending.waiting, after=after, waits_for=waits_for, reason=reason
         )
         return Given(state=TaskState.waiting if held else None)
-    counts = await tx.conn.fetchrow(COUNTS, lease.key, lease.epoch)
+    counts = await tx.conn.fetchrow(COUNTS, *_fence(lease))
     if counts is None:
         return Given(state=None)
     if counts["retries"] + 1 >= budgets.retries:
@@ -269,7 +274,7 @@ async def crash(
     tx: Tx, lease: Lease, *, reason: str, more_memory: bool = False, budgets: Budgets = DEFAULT_BUDGETS
 ) -> Given:
     """The work failed while its parent lived to say so. `failed` means: the budget is spent, call `fail` now."""
-    counts = await tx.conn.fetchrow(COUNTS, lease.key, lease.epoch)
+    counts = await tx.conn.fetchrow(COUNTS, *_fence(lease))
     if counts is None:
         return Given(state=None)
     larger = next_class(counts["memory_class"]) if more_memory else None
@@ -292,7 +297,7 @@ async def crash(
 
 async def release(tx: Tx, lease: Lease, *, reason: str = "preempted", budgets: Budgets = DEFAULT_BUDGETS) -> Given:
     """Announced end of the worker: the next one may start at once."""
-    counts = await tx.conn.fetchrow(COUNTS, lease.key, lease.epoch)
+    counts = await tx.conn.fetchrow(COUNTS, *_fence(lease))
     if counts is None:
         return Given(state=None)
     if counts["preemptions"] + 1 >= budgets.preemptions:
@@ -379,7 +384,7 @@ async def withdraw(tx: Tx, subject: str, *, deadline: Any) -> tuple[str, ...]:
 async def ended_as(conn: Connection, lease: Lease) -> TaskState | None:
     """The state of the task if this lease's epoch is still its last: tells a committed finish, whose acknowledgement
     was lost, from one that never happened."""
-    state = await conn.fetchval(ENDED_AS, lease.key, lease.epoch)
+    state = await conn.fetchval(ENDED_AS, *_fence(lease))
     return TaskState(state) if state is not None else None
 
 
@@ -407,8 +412,7 @@ async def _give_back(
     said = reason if error is None else error.code
     row = await tx.conn.fetchrow(
         GIVE_BACK,
-        lease.key,
-        lease.epoch,
+        *_fence(lease),
         state.value,
         after,
         crashes,
@@ -421,6 +425,10 @@ async def _give_back(
         ending.value,
     )
     return row is not None
+
+
+def _fence(lease: Lease) -> tuple[str, int, int]:
+    return lease.key, lease.epoch, lease.incarnation
 
 
 def _lease(row: Any) -> Lease:

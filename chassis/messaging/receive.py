@@ -9,6 +9,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from chassis.errors import Rejected, Rejection
 from chassis.ledger import inbox, quarantine
+from chassis.ledger.incarnation import took_back
 from chassis.ledger.ledger import Ledger, Tx
 from chassis.ledger.quarantine import Delivery
 from chassis.ledger.trouble import passes
@@ -26,6 +27,8 @@ class Receipt(StrEnum):
     duplicate = "duplicate"
     quarantined = "quarantined"
     ignored = "ignored"
+    forgotten = "forgotten"
+    """Told after a backup by a ledger that was restored from it since: it will tell it again, or not."""
 
 
 async def receive(ledger: Ledger, subscriptions: Subscriptions, delivery: Delivery) -> Receipt:
@@ -116,6 +119,9 @@ async def _act(ledger: Ledger, subscriptions: Subscriptions, delivery: Delivery)
         set_status_on_exception=False,
     ) as span:
         async with ledger.transaction() as tx:
+            if await took_back(tx.conn, delivery, envelope, event):
+                span.add_event("forgotten")
+                return Receipt.forgotten
             if not await inbox.accept(tx, envelope):
                 span.add_event("duplicate")
                 return Receipt.duplicate

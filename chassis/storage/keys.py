@@ -6,6 +6,7 @@ working/<service>/<task>/<incarnation>-<epoch>/<name>          one attempt of on
 working/manifests/<sha256>.json                                lists too long for an event, named by content
 released/<cohort>/<freeze number>/<name>                       what people get
 archive/<name>                                                 what the archive keeps for itself
+working/incarnations/<number>.json                             lives of the ledgers: a number is taken once
 reference/<digest>/<name>, reference/names/<name>.json         bundles and the names that point at them
 """
 
@@ -105,6 +106,10 @@ def attempt_of(key: str) -> AttemptPrefix | None:
 
 def manifest(*, sha256: str) -> str:
     return checked(f"{WORKING}/manifests/{_hex(sha256, 64)}.json")
+
+
+def incarnation(*, number: int) -> str:
+    return checked(f"{WORKING}/incarnations/{number}.json")
 
 
 def released(*, cohort: str, freeze: int, name: str) -> str:

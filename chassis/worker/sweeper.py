@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 
 from chassis.errors import Rejection
 from chassis.ledger import queue
+from chassis.ledger.incarnation import NUMBER
 from chassis.ledger.ledger import Connection, Ledger
 from chassis.service import Service
 from chassis.storage import keys
+from chassis.storage.keys import AttemptPrefix
 from chassis.storage.store import Store
 from chassis.worker.attempt import DATABASE_TROUBLE
 from chassis.worker.settle import dead_letter
@@ -19,7 +22,8 @@ log = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 4
 TASKS_WRITING = """
-select slug, state, task.epoch, checkpoint, result, coalesce(attempt.incarnation, incarnation.number) as incarnation
+select slug, state, task.epoch, checkpoint, result, coalesce(attempt.incarnation, incarnation.number) as incarnation,
+       array(select a.incarnation || '-' || a.epoch from attempt a where a.task_key = task.key) as ended
 from task cross join incarnation
 left join attempt on task_key = task.key and attempt.epoch = task.epoch and ending = 'done'
 where slug = any($1::text[])
@@ -62,38 +66,56 @@ async def sweep_orphans(ledger: Ledger, store: Store, *, older_than: timedelta) 
     the one that finished its task (a manifest among its outputs may name the rest); of the others only what a
     checkpoint or a result names is kept.
 
-    An object younger than `older_than` stays: its attempt may be about to record it. Returns the keys removed.
+    An object younger than `older_than` stays: its attempt may be about to record it. So does what an attempt of a
+    former incarnation wrote whose end this ledger never learned: a life that a restore from backup took back may have
+    announced it, and people may use it. The inventory shows and prices such objects. Returns the keys removed.
     """
     prefix = f"{keys.WORKING}/{ledger.service}"
     now = await ledger.now()
     removed: list[str] = []
-    found: dict[str, list[tuple[str, str, str | None]]] = {}
+    found: dict[str, list[tuple[AttemptPrefix, str, str | None]]] = {}
     async for facts in store.list(prefix):
         writer = keys.attempt_of(facts.key)
         if writer is not None and now - facts.modified > older_than:
-            attempt = f"{writer.incarnation}-{writer.epoch}"
-            found.setdefault(writer.task, []).append((attempt, facts.key, facts.version))
+            found.setdefault(writer.task, []).append((writer, facts.key, facts.version))
     if not found:
         return removed
     async with ledger.connection() as conn:
         kept = await _kept(conn, list(found))
+        incarnation = await conn.fetchval(NUMBER)
     for task, objects in found.items():
-        own, named = kept.get(task, (None, ""))
-        for attempt, key, version in objects:
-            if attempt == own or key in named:
+        known = kept.get(task, _UNKNOWN)
+        for writer, key, version in objects:
+            attempt = f"{writer.incarnation}-{writer.epoch}"
+            if attempt == known.own or key in known.named:
+                continue
+            if writer.incarnation < incarnation and attempt not in known.ended:
                 continue
             await store.delete(key, version=version)
             removed.append(key)
     return removed
 
 
-async def _kept(conn: Connection, slugs: list[str]) -> dict[str, tuple[str | None, str]]:
-    """By task slug: the attempt whose prefix stays whole, and the text of checkpoint and result, which names URIs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """Of a task: the attempt whose prefix stays whole, the text of checkpoint and result, which names URIs, and the
+    attempts that ended."""
+
+    own: str | None = None
+    named: str = ""
+    ended: frozenset[str] = frozenset()
+
+
+_UNKNOWN = _Kept()
+
+
+async def _kept(conn: Connection, slugs: list[str]) -> dict[str, _Kept]:
     rows = await conn.fetch(TASKS_WRITING, slugs)
     return {
-        row["slug"]: (
-            f"{row['incarnation']}-{row['epoch']}" if row["state"] in ("leased", "done") else None,
-            repr(row["checkpoint"]) + repr(row["result"]),
+        row["slug"]: _Kept(
+            own=f"{row['incarnation']}-{row['epoch']}" if row["state"] in ("leased", "done") else None,
+            named=repr(row["checkpoint"]) + repr(row["result"]),
+            ended=frozenset(row["ended"]),
         )
         for row in rows
     }

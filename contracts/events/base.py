@@ -42,6 +42,9 @@ class Event(Value):
     """The field that is Kafka's partition key, where it is not the subject."""
     ONCE_PER: ClassVar[str]
     """What the event's id is made from, in words: a fact is told once per this."""
+    TAKEN_BACK: ClassVar[bool] = True
+    """Does a restore from backup take it back when it was told after the backup? It does what the restored services
+    tell again; it leaves what nobody could tell again."""
 
     @property
     def subject(self) -> str:
@@ -67,6 +70,13 @@ class Event(Value):
         """UUIDv5 of (type, subject, occurrence): the same fact always has the same id."""
         return uuid.uuid5(NAMESPACE, f"{self.TYPE}|{self.subject}|{self.occurrence}")
 
+    def id_in(self, incarnation: int) -> uuid.UUID:
+        """The id in a ledger's life of that number, from 1. After a restore from backup a fact may be made again with
+        other content: then it is another event about the same subject, and no id is used twice."""
+        if incarnation == 1 or self.KIND is EventKind.command:
+            return self.event_id
+        return uuid.uuid5(NAMESPACE, f"{self.TYPE}|{self.subject}|{self.occurrence}|{incarnation}")
+
     @classmethod
     def ce_type(cls) -> str:
         return f"cohortstream.{cls.TYPE}.v{cls.MAJOR}"
@@ -76,6 +86,7 @@ class Command(Event):
     """Someone asks. Its id comes from its request id, so that asking twice with one request id is asking once."""
 
     KIND: ClassVar[EventKind] = EventKind.command
+    TAKEN_BACK: ClassVar[bool] = False
     ONCE_PER: ClassVar[str] = "subject and request id"
 
     request_id: uuid.UUID

@@ -107,6 +107,7 @@ class QuarantineDecisionRequested(Command):
 
     TYPE: ClassVar[str] = "quarantine.decision.requested"
     KEY: ClassVar[str] = "service"
+    TAKEN_BACK: ClassVar[bool] = True  # a restored quarantine may give the item's number to another event
 
     service: Name
     """The service whose quarantine it is."""

@@ -31,6 +31,7 @@ class RunCompleted(Event):
 
     TYPE: ClassVar[str] = "run.completed"
     ONCE_PER: ClassVar[str] = "run and part"
+    TAKEN_BACK: ClassVar[bool] = False  # the run folder may be gone; its FASTQs lie in the store
     SUBJECT: ClassVar[str] = "run"
 
     run: RunId
