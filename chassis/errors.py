@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 
 from contracts.values import RejectionDetail
 
+TEXT = 500
+"""Characters of a text in an event."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
@@ -27,10 +30,10 @@ class Rejection:
         """As it travels in an event; long texts are cut to the event's limit."""
         return RejectionDetail(
             code=self.code,
-            message=_cut(self.message),
-            where=_cut(self.where),
-            rule=_cut(self.rule),
-            fix=_cut(self.fix),
+            message=excerpt(self.message, TEXT),
+            where=excerpt(self.where, TEXT),
+            rule=excerpt(self.rule, TEXT),
+            fix=excerpt(self.fix, TEXT),
         )
 
     def as_dict(self) -> dict[str, str]:
@@ -72,6 +75,7 @@ class Preempted(Exception):
     """The worker was told to stop; the chunk in hand is finished or dropped, the lease released."""
 
 
-def _cut(text: str, limit: int = 500) -> str:
+def excerpt(text: str, limit: int = 80) -> str:
+    """On one line and short: what an error repeats of something that others wrote."""
     flat = "".join(c if c.isprintable() else " " for c in text).strip() or "not stated"
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from chassis.errors import reject
+from chassis.errors import excerpt, reject
 
 ENV_PREFIX = "COHORTSTREAM_"
 CONFIG_VARIABLE = "COHORTSTREAM_CONFIG"
@@ -21,7 +21,8 @@ NOT_SETTINGS = frozenset({"COHORTSTREAM_CONFIG", "COHORTSTREAM_JAVA", "COHORTSTR
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # no time to wait and no size is infinite
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class KafkaSettings(Section):
@@ -211,7 +212,7 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None) 
         place = ".".join(str(step) for step in first["loc"])
         raise reject(
             code="CONFIG_VALUE",
-            message=f"{place}: {first['msg']}",
+            message=excerpt(f"{place}: {first['msg']}", 200),
             where=str(named or "environment"),
             rule="every setting has its type and range",
             fix=f"mend {place}; `cohortstream init` writes a commented example",
@@ -229,11 +230,19 @@ def _read(path: Path) -> dict[str, Any]:
             rule="the file named by --config or COHORTSTREAM_CONFIG exists",
             fix="run `cohortstream init` to write one",
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise reject(
+            code="CONFIG_MISSING",
+            message=f"the configuration file cannot be read: {error.strerror}",
+            where=excerpt(str(path), 200),
+            rule="the file named by --config or COHORTSTREAM_CONFIG is a file that this account may read",
+            fix="correct the path or the file's permissions",
+        ) from None
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number without end, lists in lists in lists
         raise reject(
             code="CONFIG_SYNTAX",
-            message=str(error),
-            where=str(path),
+            message=excerpt(str(error), 200),
+            where=excerpt(str(path), 200),
             rule="the configuration is TOML in UTF-8",
             fix="mend the line named",
         ) from None
@@ -256,6 +265,15 @@ def _walk(model: type[BaseModel], prefix: str) -> Iterator[str]:
 def _refuse_unknown(document: Mapping[str, Any], *, where: str) -> None:
     known = set(known_keys())
     sections = {key.split(".")[0] for key in known if "." in key}
+    for section in sections:
+        if not isinstance(document.get(section, {}), Mapping):
+            raise reject(
+                code="CONFIG_VALUE",
+                message=f"{section} is no table",
+                where=where,
+                rule="the settings of a section stand under its name in brackets",
+                fix=f"write [{section}] on a line of its own and its settings below",
+            )
     for key in _flatten(document, "", sections):
         if key not in known and key not in sections:
             raise _unknown(key, known | sections, where)
@@ -269,6 +287,7 @@ def _refuse_unknown_variables(env: Mapping[str, str]) -> None:
 
 
 def _unknown(key: str, known: set[str], where: str) -> Exception:
+    key = excerpt(key)
     near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.0)
     return reject(
         code="CONFIG_UNKNOWN",

@@ -11,7 +11,7 @@ from typing import Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
-from chassis.errors import Rejected, reject
+from chassis.errors import Rejected, excerpt, reject
 from contracts.values import QcStatus, QcVerdict
 from services.align.engines.protocol import CramMetrics
 
@@ -22,7 +22,7 @@ _SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Threshold(BaseModel):
     """One figure's bound (exactly one of the two) and the verdict of a sample that misses it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     at_least: float | None = None
     at_most: float | None = None
@@ -56,10 +56,10 @@ def load_rules(name: str, *, path: Path = BUILT_IN) -> QcRules:
     threshold is not one."""
     try:
         sets = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no file, no UTF-8, no TOML, lists in lists in lists
         raise _config(f"the file cannot be read: {error}", path) from error
     if name not in sets or not _SET_NAME.fullmatch(name):
-        raise _config(f"there is no rule set {name!r}, only {', '.join(sorted(sets)) or 'none'}", path)
+        raise _config(f"there is no rule set {excerpt(name)}, only {', '.join(sorted(sets)) or 'none'}", path)
     try:
         thresholds = TypeAdapter(dict[str, Threshold]).validate_python(sets[name])
     except ValidationError as error:
@@ -93,7 +93,7 @@ _FIGURES = {field.name for field in fields(CramMetrics) if get_type_hints(CramMe
 def _config(message: str, path: Path) -> Rejected:
     return reject(
         code="CONFIG_QC_RULES",
-        message=message,
+        message=excerpt(message, 300),
         where=path.name,
         rule='[set] with lines like: mean_coverage = { at_least = 20, otherwise = "fail" }',
         fix="name a rule set of the file in align.qc_rules, or mend the file",

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from chassis.errors import Rejected, reject
+from chassis.errors import Rejected, excerpt, reject
 from contracts.values import ArtifactKind, Name
 from services.archive.prices import EXAMPLES, PURGE, Price, coldness
 
@@ -144,15 +144,19 @@ def _read(path: Path) -> _Document:
     except FileNotFoundError:
         rule = "the file that archive.policies names exists"
         raise _refused("CONFIG_MISSING", path, "the policies file is not there", rule, "correct the setting") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _refused("CONFIG_SYNTAX", path, str(error), "policies are TOML in UTF-8", "mend the line named") from None
+    except OSError as error:
+        rule, said = "the file that archive.policies names can be read", f"it cannot be read: {error.strerror}"
+        raise _refused("CONFIG_MISSING", path, said, rule, "correct the setting or the file's permissions") from None
     except ValidationError as error:
         raise _invalid(path, error) from None
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number without end, lists in lists in lists
+        said, rule = excerpt(str(error), 200), "policies are TOML in UTF-8"
+        raise _refused("CONFIG_SYNTAX", path, said, rule, "mend the line named") from None
 
 
 def _invalid(path: Path, error: ValidationError) -> Rejected:
     first = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(str(step) for step in first["loc"])
+    place = excerpt(".".join(str(step) for step in first["loc"]), 160)
     if first["type"] == "extra_forbidden":
         near = _nearest(str(first["loc"][-1]), first["loc"])
         return _refused(
@@ -166,7 +170,7 @@ def _invalid(path: Path, error: ValidationError) -> Rejected:
 def _nearest(name: str, place: Sequence[int | str]) -> str:
     models: dict[str, type[BaseModel]] = {"policy": Policy, "prices": Price}
     model = models.get(str(place[0]), _Document) if len(place) > 1 else _Document
-    near = difflib.get_close_matches(name, list(model.model_fields), n=1, cutoff=0.0)
+    near = difflib.get_close_matches(excerpt(name), list(model.model_fields), n=1, cutoff=0.0)
     return f"did you mean {near[0]}?" if near else "remove it"
 
 

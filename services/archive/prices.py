@@ -22,7 +22,7 @@ _COLDER = (STANDARD, "STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE", PUR
 class Price(BaseModel):
     """One storage class. `minimum_bytes` is the size below which moving there costs more than it saves."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     per_gb_month: float = Field(ge=0)
     overhead_bytes: int = Field(default=0, ge=0)

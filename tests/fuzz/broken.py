@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import strategies as st
 
 NASTY = [
@@ -94,20 +92,3 @@ def _splinter() -> st.SearchStrategy[bytes]:
 def broken(valid: bytes, *, most: int = 4) -> st.SearchStrategy[bytes]:
     """Mostly accidents of a valid document, now and then bytes that never were one."""
     return st.one_of(mutated(valid, most=most), mutated(valid, most=most), junk())
-
-
-def plain_values() -> st.SearchStrategy[Any]:
-    """Values of TOML and JSON, a few levels deep."""
-    leaves = st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(),
-        st.floats(),
-        st.text(max_size=12),
-        st.sampled_from(["", "nan", "30d", "fastq", "pass", "s3://b/k", "9" * 5000]),
-    )
-    return st.recursive(
-        leaves,
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
-        max_leaves=6,
-    )

@@ -111,13 +111,16 @@ def test_known_sites_are_taken_or_refused(folder: Path, content: bytes, packed: 
             assert all(record.chrom in LENGTHS for record in sites)
 
 
-def test_known_sites_as_bcf_are_taken_or_refused(folder: Path) -> None:
+def test_known_sites_as_bcf_are_refused(folder: Path) -> None:
     plain, packed = folder / "plain.vcf", folder / "sites.bcf"
     plain.write_bytes(VCF.rsplit(b"c2\t2", 1)[0])
     with pysam.VariantFile(str(plain)) as read, pysam.VariantFile(str(packed), "wb", header=read.header) as out:
         for record in read:
             out.write(record)
-    judged(lambda: known_sites(packed, fasta=folder / "reference.fa", lengths=LENGTHS, out=folder / "frombcf.vcf.gz"))
+    out = folder / "frombcf.vcf.gz"
+    refused = judged(lambda: known_sites(packed, fasta=folder / "reference.fa", lengths=LENGTHS, out=out))
+    assert isinstance(refused, Rejection)
+    assert refused.code == "VCF_HEADER"
 
 
 @fuzzed
