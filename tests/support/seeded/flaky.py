@@ -5,7 +5,7 @@ A service is `wrapped`; it is as it was until `<state_dir>/flaky.toml` is there:
     crash_rate = 0.1        # share of the attempts that fail
     seed = 7
     most_crashes = 2        # attempts of one task that may fail; by default fewer than a task's budget
-    ways = ["tool", "memory", "kill"]
+    ways = ["tool", "exit", "memory", "kill"]
 
 The file is read at each attempt, so that a test may write, change and remove it while workers run.
 """
@@ -45,15 +45,15 @@ class Flakiness:
     crash_rate: float
     seed: int
     most_crashes: int = DEFAULT_BUDGETS.crashes - 1
-    ways: tuple[str, ...] = ("tool", "memory", "kill")
+    ways: tuple[str, ...] = ("tool", "exit", "memory", "kill")
 
     def strike(self, key: str, attempt: int, *, memory_class: str) -> Strike | None:
         """What happens to this attempt (from 1)."""
         if attempt > self.most_crashes or drawn.share(self.seed, key, attempt) >= self.crash_rate:
             return None
         way = self.ways[drawn.number("way", self.seed, key, attempt) % len(self.ways)]
-        if way == "memory" and memory_class != MEMORY_CLASSES[0][0]:
-            way = "tool"  # a class further up may be more than any worker of a test has
+        if way in ("memory", "kill") and memory_class != MEMORY_CLASSES[0][0]:
+            way = "exit"  # each of these asks for the next class, which may be more than any worker of a test has
         return Strike(way=way, moment=MOMENTS[drawn.number("moment", self.seed, key, attempt) % len(MOMENTS)])
 
 
@@ -102,5 +102,7 @@ def _fail(strike: Strike) -> None:
             raise MemoryError("flaky")
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            os._exit(3)
         case _:
             raise ToolFailed(tool="flaky", status="failed", said=f"{strike.moment} the work")

@@ -29,12 +29,12 @@ class LazyGatk:
         shutil.copy(self.output, arguments[arguments.index(option) + 1])
 
 
-def test_lost_reads_are_found(merged: Merged, reference: LocalReference, tmp_path: Path) -> None:
-    engine = CpuEngine(gatk=LazyGatk(merged.bams[0]), aligner=Pybwa())
+def test_lost_reads_are_found(cpu_merged: Merged, reference: LocalReference, tmp_path: Path) -> None:
+    engine = CpuEngine(gatk=LazyGatk(cpu_merged.bams[0]), aligner=Pybwa())
 
     with pytest.raises(ToolFailed, match="reads went in"):
         engine.merge(
-            inputs=merged.bams,
+            inputs=cpu_merged.bams,
             previous=None,
             reference=reference,
             optical_distance=100,
@@ -45,18 +45,18 @@ def test_lost_reads_are_found(merged: Merged, reference: LocalReference, tmp_pat
 
 
 def test_a_gvcf_that_ends_early_is_found_on_either_contig(
-    engine: CpuEngine, merged: Merged, reference: LocalReference, tmp_path: Path
+    cpu: CpuEngine, cpu_merged: Merged, reference: LocalReference, tmp_path: Path
 ) -> None:
     early = tmp_path / "early.g.vcf.gz"
-    engine.call(
-        cram=merged.cram, reference=reference, intervals=reference.intervals[:1], out_gvcf=early, scratch=tmp_path
+    cpu.call(
+        cram=cpu_merged.cram, reference=reference, intervals=reference.intervals[:1], out_gvcf=early, scratch=tmp_path
     )
     lazy = CpuEngine(gatk=LazyGatk(early), aligner=Pybwa())
 
     for intervals in (reference.intervals[:2], (reference.intervals[0], reference.intervals[2])):
         with pytest.raises(ToolFailed, match="ends at base 1900 of contig 1"):
             lazy.call(
-                cram=merged.cram,
+                cram=cpu_merged.cram,
                 reference=reference,
                 intervals=intervals,
                 out_gvcf=tmp_path / "x.g.vcf.gz",
@@ -65,15 +65,15 @@ def test_a_gvcf_that_ends_early_is_found_on_either_contig(
 
 
 def test_what_a_failing_tool_said_reaches_the_attempts_log(
-    engine: CpuEngine, merged: Merged, reference: LocalReference, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    cpu: CpuEngine, cpu_merged: Merged, reference: LocalReference, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for path in (reference.fasta, reference.dictionary):
         shutil.copy(path, tmp_path / f"unindexed{path.suffix}")
     elsewhere = dataclasses.replace(reference, fasta=tmp_path / "unindexed.fa")
 
     with pytest.raises(Exception, match=r"unindexed\.fa"):
-        engine.call(
-            cram=merged.cram,
+        cpu.call(
+            cram=cpu_merged.cram,
             reference=elsewhere,
             intervals=reference.intervals[:1],
             out_gvcf=tmp_path / "x.g.vcf.gz",

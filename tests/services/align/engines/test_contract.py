@@ -1,6 +1,8 @@
-"""From FASTQs to a sample's CRAM, with the real bwa, MarkDuplicates and htslib."""
+"""What every align engine does, from FASTQs to a gVCF: the seeded one, and the real bwa, MarkDuplicates and
+HaplotypeCaller."""
 
 import dataclasses
+import gzip
 import shutil
 from pathlib import Path
 
@@ -11,12 +13,39 @@ from chassis.errors import Rejected
 from chassis.reference.local import LocalReference
 from chassis.tools import htslib
 from chassis.tools.fingerprint import combine, reads_fingerprint_of_alignment, reads_fingerprint_of_fastq
-from services.align.engines.cpu import CpuEngine
-from services.align.engines.protocol import ReadGroup
-from tests.services.align.engines.conftest import TWICE, Merged, align
+from services.align.engines.protocol import ChunkedEngine, ReadGroup
+from tests.services.align.engines.conftest import TWICE, Called, Merged, align, call
 from tests.services.align.engines.simulated import INSERT_BP, Person, Sequencer
 
-pytestmark = pytest.mark.tools
+EDGE_BP = 300  # an active region and its padding: further from a joint, cutting the intervals changes nothing
+
+
+@pytest.fixture(params=["seeded", pytest.param("cpu", marks=pytest.mark.tools)])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def engine(name: str, request: pytest.FixtureRequest) -> ChunkedEngine:
+    found: ChunkedEngine = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture
+def merged(name: str, request: pytest.FixtureRequest) -> Merged:
+    found: Merged = request.getfixturevalue(f"{name}_merged")
+    return found
+
+
+@pytest.fixture
+def called(name: str, request: pytest.FixtureRequest) -> Called:
+    found: Called = request.getfixturevalue(f"{name}_called")
+    return found
+
+
+def _lines(gvcf: Path) -> list[str]:
+    with gzip.open(gvcf, "rt") as stream:
+        return [line for line in stream if not line.startswith("#")]
 
 
 def _records(path: Path, reference: LocalReference) -> list[pysam.AlignedSegment]:
@@ -93,7 +122,7 @@ def test_the_crams_fingerprint_is_that_of_all_its_fastqs(merged: Merged, referen
 
 
 def test_a_top_up_raises_the_coverage_and_marks_duplicates_over_old_and_new_lanes(
-    engine: CpuEngine, someone: Person, reference: LocalReference, merged: Merged, tmp_path: Path
+    engine: ChunkedEngine, someone: Person, reference: LocalReference, merged: Merged, tmp_path: Path
 ) -> None:
     # given a second flow cell of LIB2, which holds a fragment again that LIB2 had once and LIB1 twice
     lane = Sequencer(of=someone, seed=2, flowcell="FC2").lane(
@@ -123,7 +152,7 @@ def test_a_top_up_raises_the_coverage_and_marks_duplicates_over_old_and_new_lane
 
 
 def test_a_merge_starts_its_marks_afresh(
-    engine: CpuEngine, reference: LocalReference, merged: Merged, tmp_path: Path
+    engine: ChunkedEngine, reference: LocalReference, merged: Merged, tmp_path: Path
 ) -> None:
     """Given an earlier version with every read marked, merging it again marks what the reads themselves say."""
     wrong = tmp_path / "wrong.cram"
@@ -156,7 +185,7 @@ def test_a_merge_starts_its_marks_afresh(
 
 
 def _code_of_merge(
-    engine: CpuEngine, reference: LocalReference, folder: Path, *inputs: Path, previous: Path | None = None
+    engine: ChunkedEngine, reference: LocalReference, folder: Path, *inputs: Path, previous: Path | None = None
 ) -> str:
     with pytest.raises(Rejected) as refused:
         engine.merge(
@@ -173,7 +202,7 @@ def _code_of_merge(
 
 
 def test_what_may_not_be_merged_is_refused_by_name(
-    engine: CpuEngine, someone: Person, reference: LocalReference, merged: Merged, tmp_path: Path
+    engine: ChunkedEngine, someone: Person, reference: LocalReference, merged: Merged, tmp_path: Path
 ) -> None:
     cut = tmp_path / "cut.bam"
     cut.write_bytes(merged.bams[0].read_bytes()[:-28])
@@ -208,7 +237,7 @@ def test_what_may_not_be_merged_is_refused_by_name(
 
 
 def test_a_damaged_fastq_is_refused_and_leaves_no_bam(
-    engine: CpuEngine, reference: LocalReference, merged: Merged, tmp_path: Path
+    engine: ChunkedEngine, reference: LocalReference, merged: Merged, tmp_path: Path
 ) -> None:
     cut = tmp_path / "cut.fastq.gz"
     cut.write_bytes(merged.lanes[0].r2.read_bytes()[:-200])
@@ -219,6 +248,73 @@ def test_a_damaged_fastq_is_refused_and_leaves_no_bam(
     assert refused.value.rejection.code == "GZIP_TRUNCATED"
     assert "cut.fastq.gz" in refused.value.rejection.where
     assert not list(tmp_path.glob("FC1*.bam"))
+
+
+def test_the_gvcf_is_indexed_covers_its_intervals_and_names_no_folder(
+    called: Called, reference: LocalReference
+) -> None:
+    path, metrics = called.gvcf, called.metrics
+    with pysam.VariantFile(str(path)) as records:
+        header = str(records.header)
+        assert list(records.header.samples) == ["S1"]
+        assert next(records.fetch("two", 1199, 1300)).pos <= 1201
+
+    assert metrics.records == len(_lines(path))
+    assert metrics.covered >= sum(interval.length for interval in reference.intervals)
+    assert "##cohortstreamCaller=" in header
+    assert str(reference.fasta.parent) not in header
+
+
+def test_calling_in_parts_changes_nothing_away_from_the_joints(
+    engine: ChunkedEngine,
+    merged: Merged,
+    reference: LocalReference,
+    called: Called,
+    tmp_path: Path,
+) -> None:
+    two = reference.intervals[2].model_copy(update={"end": reference.intervals[3].end})
+    whole = call(engine, merged, reference, (*reference.intervals[:2], two), tmp_path).gvcf
+    joint = reference.intervals[3].start
+
+    def away(path: Path) -> list[str]:
+        return [
+            line
+            for line in _lines(path)
+            for contig, position in [line.split("\t")[:2]]
+            if contig != "two" or abs(int(position) - joint) > EDGE_BP
+        ]
+
+    assert len(away(whole)) > len(_lines(whole)) // 2
+    # a block that is cut at the joint may begin outside the edge: only its END differs
+    differing = set(away(whole)) ^ set(away(called.gvcf))
+    assert all("END=" in line for line in differing)
+    assert len(differing) <= 2
+
+
+def test_the_same_parts_give_the_same_bytes(
+    engine: ChunkedEngine, merged: Merged, reference: LocalReference, called: Called, tmp_path: Path
+) -> None:
+    again = call(engine, merged, reference, reference.intervals, tmp_path)
+
+    assert again.gvcf.read_bytes() == called.gvcf.read_bytes()
+
+
+def test_a_cram_that_breaks_off_is_refused(
+    engine: ChunkedEngine, merged: Merged, reference: LocalReference, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.cram"
+    cut.write_bytes(merged.cram.read_bytes()[:-38])
+
+    with pytest.raises(Rejected) as refused:
+        engine.call(
+            cram=cut,
+            reference=reference,
+            intervals=reference.intervals[:1],
+            out_gvcf=tmp_path / "x.g.vcf.gz",
+            scratch=tmp_path,
+        )
+
+    assert refused.value.rejection.code == "BAM_TRUNCATED"
 
 
 def test_a_read_group_cannot_break_out_of_its_header_line() -> None:
