@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.errors import reject
+from chassis.errors import excerpt, reject
 
 KEY = re.compile(r"smp_[0-9a-f]{24}")
 
@@ -74,11 +74,11 @@ class Labels:
 
     def _unknown(self, named: str) -> Exception:
         words = [word for one in self._by_key.values() for word in (one.label, f"{one.project}/{one.label}", one.key)]
-        near = difflib.get_close_matches(named, words, n=1)
+        near = difflib.get_close_matches(excerpt(named), words, n=1)
         return reject(
             code="SAMPLE_UNKNOWN",
             message="no sample of this name is known",
-            where=named,
+            where=excerpt(named),
             rule="a sample is named by its label, by project/label or by its key",
             fix=f"did you mean {near[0]}?" if near else "`cohortstream samples list` shows them all",
         )
