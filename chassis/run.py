@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from chassis.health.expected import Expected, load_expected
 from chassis.health.process import STARTING, LedgerAnswers, attended, beside
 from chassis.health.pulse import Beat, Pulse
 from chassis.health.reach import StoreReached
@@ -40,6 +41,7 @@ async def consume(builder: str, settings: Settings) -> None:
     from chassis.messaging.common import with_common
 
     service = with_common(build(builder, settings))
+    expected = load_expected(service.name, own=settings.watch.expected)
     with telemetry(service=service.name, process="consume", state_dir=settings.state_dir, settings=settings.telemetry):
         async with attended(
             service=service.name, role="consume", state_dir=settings.state_dir, settings=settings.health
@@ -51,7 +53,7 @@ async def consume(builder: str, settings: Settings) -> None:
                 open_store(settings.store) as store,
             ):
                 running = Running(settings=settings, ledger=ledger, store=store)
-                await _until_told(lambda: _consuming(service, settings, running, pulse))
+                await _until_told(lambda: _consuming(service, settings, running, pulse, expected))
 
 
 async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slots: int, until_empty: bool) -> None:
@@ -85,8 +87,8 @@ async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slot
             await worker.run()
 
 
-async def _consuming(service: Service, settings: Settings, running: Running, pulse: Pulse) -> None:
-    from chassis.health.stuck import watching
+async def _consuming(service: Service, settings: Settings, running: Running, pulse: Pulse, expected: Expected) -> None:
+    from chassis.health.stuck import LONGEST_REST, watching
     from chassis.messaging.catchup import catching_up
     from chassis.messaging.consumer import group_of
     from chassis.messaging.relay import relay
@@ -101,7 +103,8 @@ async def _consuming(service: Service, settings: Settings, running: Running, pul
         group.create_task(sweeping(ledger, service, ttl=ttl, beat=beat))
         group.create_task(_orphans(running, ttl=ttl))
         group.create_task(_replays(ledger, service, pulse.expect("replays", within_s=PATIENCE_SECONDS)))
-        group.create_task(watching(ledger, settings.watch))
+        beat = pulse.expect("watchdog", within_s=LONGEST_REST * settings.watch.every_seconds + PATIENCE_SECONDS)
+        group.create_task(watching(service, ledger, expected, every_s=settings.watch.every_seconds, beat=beat))
         for loop in service.loops:
             group.create_task(loop(running))
         pulse.over(STARTING)

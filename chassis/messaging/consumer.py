@@ -8,11 +8,12 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from chassis.faultpoints import point
+from chassis.health.pulse import Beat, unwatched
 from chassis.ledger.ledger import Ledger
 from chassis.ledger.quarantine import Delivery
 from chassis.ledger.trouble import passes
@@ -27,6 +28,8 @@ RETRY_SECONDS = 2.0
 SILENCE_SECONDS = 60.0
 """Without a successful poll for so long the process ends, so that its supervisor starts a fresh one."""
 WATCH_SECONDS = 5.0
+QUIET_SECONDS = 15.0
+"""Kafka answers a poll at least every 100 ms; after so long without an answer it counts as away."""
 GRACE_SECONDS = 10.0
 """For the handler in hand when the process is told to stop; then its transaction is rolled back."""
 GOODBYE_SECONDS = 3.0
@@ -40,6 +43,19 @@ def group_of(service: str) -> str:
     return f"cohortstream.{service}"
 
 
+class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Whether the group has told this member its partitions; none may be meant, for one that stands by."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self.told = False
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self.told = True
+
+
 class Consumption:
     """One service's consumer. `start` returns when it is assigned or soon will be; `watch` ends only in trouble."""
 
@@ -49,6 +65,8 @@ class Consumption:
         self._service = service
         self._ledger = ledger
         self._resting: dict[TopicPartition, asyncio.TimerHandle] = {}
+        self._membership = _Membership()
+        self._unpolled_since: float | None = None
         self._broker = KafkaBroker(
             settings.bootstrap,
             client_id=f"cohortstream-{service.name}",
@@ -69,6 +87,7 @@ class Consumption:
             fetch_max_wait_ms=100,
             session_timeout_ms=10_000,
             max_poll_records=100,
+            listener=self._membership,
         )
         self._subscriber(self._on_message)
 
@@ -85,22 +104,34 @@ class Consumption:
         except TimeoutError:
             log.warning("Kafka did not take leave; the group will notice by itself")
 
-    async def watch(self) -> None:
+    async def watch(self, beat: Beat = unwatched) -> None:
         """Raises ConsumerSilent when polling has stopped."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            beat()
             silent = self.silent_for()
             if silent > SILENCE_SECONDS:
                 raise ConsumerSilent(f"no successful poll for {silent:.0f} s")
 
     def silent_for(self) -> float:
-        """Seconds since the newest successful poll of any partition; 0 without partitions."""
+        """Seconds since the newest successful poll of any partition, or since there were partitions to poll; 0 without
+        any, and while all of them rest."""
         consumer = self._subscriber.consumer
-        if consumer is None:
-            return 0.0
-        polled = [consumer.last_poll_timestamp(tp) for tp in consumer.assignment() if tp not in self._resting]
-        newest = max((stamp for stamp in polled if stamp), default=None)
-        return max(0.0, time.time() - newest / 1000) if newest else 0.0
+        partitions = [tp for tp in consumer.assignment() if tp not in self._resting] if consumer is not None else []
+        polled = [stamp / 1000 for tp in partitions if (stamp := consumer.last_poll_timestamp(tp))]
+        if polled or not partitions:
+            self._unpolled_since = None
+        elif self._unpolled_since is None:
+            self._unpolled_since = time.time()
+        newest = max(polled, default=self._unpolled_since)
+        return max(0.0, time.time() - newest) if newest is not None else 0.0
+
+    def why_not(self) -> str | None:
+        """Why events do not come; None when they do."""
+        if self._subscriber.consumer is None or not self._membership.told:
+            return "no partitions are assigned yet"
+        silent = self.silent_for()
+        return f"no answer for {silent:.0f} s" if silent > QUIET_SECONDS else None
 
     async def _on_message(self, message: KafkaMessage) -> None:
         record: Any = message.raw_message

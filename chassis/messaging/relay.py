@@ -11,8 +11,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from chassis.faultpoints import point
+from chassis.health.pulse import Beat, unwatched
 from chassis.ledger import outbox
-from chassis.ledger.ledger import Connection, Ledger
+from chassis.ledger.ledger import Ledger
 from chassis.ledger.outbox import Unsent
 from chassis.messaging.security import plain_options
 from chassis.settings import KafkaSettings
@@ -29,23 +30,27 @@ MOST_BACKOFF = 15.0
 GOODBYE_SECONDS = 5.0
 
 
-async def relay(ledger: Ledger, settings: KafkaSettings) -> None:
+async def relay(ledger: Ledger, settings: KafkaSettings, *, beat: Beat = unwatched) -> None:
     """Relay for ever. Any number of processes may: one leads by a session lock, the others stand by."""
-    failures = 0
-    while True:
-        try:
-            await _lead(ledger, settings)
-            failures = 0
-        except TROUBLE as error:
-            failures += 1
-            log.warning("the relay rests", extra={"error": type(error).__name__, "failures": failures})
-            await asyncio.sleep(min(MOST_BACKOFF, 0.5 * 2.0 ** min(failures, 6)))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_measuring(ledger))
+        failures = 0
+        while True:
+            try:
+                await _lead(ledger, settings, beat)
+                failures = 0
+            except TROUBLE as error:
+                failures += 1
+                log.warning("the relay rests", extra={"error": type(error).__name__, "failures": failures})
+                beat()
+                await asyncio.sleep(min(MOST_BACKOFF, 0.5 * 2.0 ** min(failures, 6)))
 
 
-async def _lead(ledger: Ledger, settings: KafkaSettings) -> None:
+async def _lead(ledger: Ledger, settings: KafkaSettings, beat: Beat) -> None:
     conn = await ledger.dedicated()
     try:
         while not await outbox.try_lead(conn, ledger.service):  # noqa: ASYNC110  a lock in the database has no event
+            beat()
             await asyncio.sleep(STANDBY_SECONDS)
         producer = AIOKafkaProducer(
             **plain_options(settings),
@@ -65,7 +70,8 @@ async def _lead(ledger: Ledger, settings: KafkaSettings) -> None:
                     await _send(producer, batch)
                     point("after-publish", of=ledger.service)
                     await outbox.mark_sent(conn, [row.id for row in batch])
-                await _measure(conn, ledger)
+                    beat()
+                beat()
                 try:
                     async with asyncio.timeout(POLL_SECONDS):
                         await woken.wait()
@@ -77,10 +83,18 @@ async def _lead(ledger: Ledger, settings: KafkaSettings) -> None:
         conn.terminate()
 
 
-async def _measure(conn: Connection, ledger: Ledger) -> None:
-    row = await conn.fetchrow(outbox.BACKLOG)
-    assert row is not None
-    outbox_backlog(service=ledger.service, backlog=row["backlog"], oldest=row["oldest"], now=row["now"])
+async def _measuring(ledger: Ledger) -> None:
+    """Beside the sending, which stands still while Kafka is away: just then the backlog must be seen to grow."""
+    while True:
+        try:
+            async with ledger.connection() as conn:
+                row = await conn.fetchrow(outbox.BACKLOG)
+        except TROUBLE:
+            log.warning("the ledger cannot be reached; the outbox is not measured")
+        else:
+            assert row is not None
+            outbox_backlog(service=ledger.service, backlog=row["backlog"], oldest=row["oldest"], now=row["now"])
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _part(producer: AIOKafkaProducer) -> None:

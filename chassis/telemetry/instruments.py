@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from chassis.telemetry.setup import meter
@@ -36,3 +37,12 @@ def outbox_backlog(*, service: str, backlog: int, oldest: datetime | None, now: 
     meter().create_gauge("cohortstream.outbox.oldest", unit="s", description="age of the oldest such event").set(
         age, labels
     )
+
+
+def subjects_stuck(*, service: str, stuck: Mapping[tuple[str, str], int]) -> None:
+    """How many subjects have not moved within their expected time, by (kind, state); 0 tells that they did since."""
+    gauge = meter().create_gauge(
+        "cohortstream.subjects.stuck", unit="1", description="subjects that have not moved within their expected time"
+    )
+    for (kind, state), count in stuck.items():
+        gauge.set(count, {"service": service, "kind": kind, "state": state})

@@ -17,6 +17,7 @@ import asyncpg
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from chassis.errors import LeaseLost
+from chassis.health.pulse import Beat, unwatched
 from chassis.ledger import queue
 from chassis.ledger.ledger import Ledger
 from chassis.ledger.tasks import Ending, Lease
@@ -55,11 +56,13 @@ class Site:
     drain_seconds: float
 
 
-async def run_attempt(site: Site, child: ChildHost, lease: Lease, *, held_since: float) -> Ending | None:
+async def run_attempt(
+    site: Site, child: ChildHost, lease: Lease, *, held_since: float, beat: Beat = unwatched
+) -> Ending | None:
     """Run the attempt to its end and write that down. None when the lease was lost: nothing is written then.
 
     `held_since` is this process's monotonic clock just before the claim. The child is dead afterwards unless it ended
-    the task by itself. Raises ChildUnable when the child could not even start.
+    the task by itself. Raises ChildUnable when the child could not even start. `beat` is called at each renewal.
     """
     attributes: dict[str, str | int] = {
         "cohortstream.task": lease.key,
@@ -77,7 +80,7 @@ async def run_attempt(site: Site, child: ChildHost, lease: Lease, *, held_since:
     ) as span:
         async with _folders(site, lease) as (scratch, attempt_log):
             try:
-                ending = await _attempt(site, child, lease, held_since, scratch, attempt_log)
+                ending = await _attempt(site, child, lease, held_since, beat, scratch, attempt_log)
             except LeaseLost:
                 await child.kill()
                 log.warning("lease lost; the result is thrown away", extra={"task": lease.key, "epoch": lease.epoch})
@@ -93,10 +96,10 @@ async def run_attempt(site: Site, child: ChildHost, lease: Lease, *, held_since:
 
 
 async def _attempt(
-    site: Site, child: ChildHost, lease: Lease, held_since: float, scratch: Path, attempt_log: Path
+    site: Site, child: ChildHost, lease: Lease, held_since: float, beat: Beat, scratch: Path, attempt_log: Path
 ) -> Ending:
     settling = asyncio.Event()
-    beating = asyncio.create_task(_heartbeat(site, lease, held_since))
+    beating = asyncio.create_task(_heartbeat(site, lease, held_since, beat))
     working = asyncio.create_task(_work(site, child, lease, scratch, attempt_log, settling))
     draining = asyncio.create_task(_drain(site))
     try:
@@ -118,11 +121,12 @@ async def _attempt(
         await asyncio.gather(beating, working, draining, return_exceptions=True)
 
 
-async def _heartbeat(site: Site, lease: Lease, held_since: float) -> None:
+async def _heartbeat(site: Site, lease: Lease, held_since: float, beat: Beat) -> None:
     """Renew until the lease is lost. Raises LeaseLost then, and also when the ledger was out of reach for too long."""
     ttl = site.ttl.total_seconds()
     pause = held_since + ttl / RENEWALS_PER_LEASE - time.monotonic()
     while True:
+        beat()
         await asyncio.sleep(max(pause, 0))
         pause = ttl / RENEWALS_PER_LEASE
         asked = time.monotonic()

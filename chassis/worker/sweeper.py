@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from chassis.errors import Rejection
+from chassis.health.pulse import Beat, unwatched
 from chassis.ledger import queue
 from chassis.ledger.incarnation import NUMBER
 from chassis.ledger.ledger import Connection, Ledger
@@ -50,7 +51,7 @@ async def sweep_leases(ledger: Ledger, service: Service) -> list[str]:
     return again
 
 
-async def sweeping(ledger: Ledger, service: Service, *, ttl: timedelta) -> None:
+async def sweeping(ledger: Ledger, service: Service, *, ttl: timedelta, beat: Beat = unwatched) -> None:
     """Sweep for ever. Any number of processes may: rows are skipped while another has them."""
     while True:
         await asyncio.sleep(ttl.total_seconds() / SWEEPS_PER_LEASE)
@@ -59,6 +60,7 @@ async def sweeping(ledger: Ledger, service: Service, *, ttl: timedelta) -> None:
                 log.warning("a lease expired; the task is ready again", extra={"task": key})
         except DATABASE_TROUBLE:
             log.warning("the ledger cannot be reached; no sweep")
+        beat()
 
 
 async def sweep_orphans(ledger: Ledger, store: Store, *, older_than: timedelta) -> list[str]:

@@ -14,6 +14,7 @@ from datetime import timedelta
 
 import asyncpg
 
+from chassis.health.pulse import Pulse
 from chassis.ledger import queue
 from chassis.ledger.ledger import Ledger
 from chassis.ledger.tasks import Ending, Lease, classes_within
@@ -46,10 +47,15 @@ UNHARMED = (Ending.done, Ending.waiting, Ending.retry)
 """After these the child said so itself and is kept warm; after any other it is not to be trusted."""
 
 
+PATIENCE_SECONDS = 180.0
+"""Connecting and a statement may take a minute each before they are given up."""
+
+
 class Worker:
-    def __init__(self, *, work: Work, ledger: Ledger) -> None:
+    def __init__(self, *, work: Work, ledger: Ledger, pulse: Pulse | None = None) -> None:
         self._work = work
         self._ledger = ledger
+        self._pulse = pulse or Pulse()
         self._host = work.host or socket.gethostname()
         self._owner = f"{self._host}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._woken = asyncio.Event()
@@ -88,8 +94,11 @@ class Worker:
 
     async def _slot(self, number: int) -> None:
         child: ChildHost | None = None
+        name = f"slot {number}"
+        beat = self._pulse.expect(name, within_s=self._turn_seconds())
         try:
             while not self.stopping.is_set():
+                beat()
                 held_since = time.monotonic()
                 lease = await self._claim(number)
                 if lease is None:
@@ -99,7 +108,7 @@ class Worker:
                     continue
                 child = await self._child_for(lease, child)
                 try:
-                    ending = await run_attempt(self._site, child, lease, held_since=held_since)
+                    ending = await run_attempt(self._site, child, lease, held_since=held_since, beat=beat)
                 except ChildUnable as unable:
                     # Every task of this worker would end so: let its supervisor start another one, later.
                     self._unable = unable
@@ -123,6 +132,7 @@ class Worker:
                 if ending not in UNHARMED:
                     await child.kill()
         finally:
+            self._pulse.over(name)
             if child is not None:
                 await child.stop()
 
@@ -186,7 +196,13 @@ class Worker:
                 await _close(conn)
 
     async def _sweep(self) -> None:
-        await sweeping(self._ledger, self._work.service, ttl=self._ttl)
+        beat = self._pulse.expect("sweeper", within_s=self._turn_seconds())
+        await sweeping(self._ledger, self._work.service, ttl=self._ttl, beat=beat)
+
+    def _turn_seconds(self) -> float:
+        """How long a loop may take to come round: it waits for a lease or a poll, and for a ledger that is silent until
+        the connection's own deadlines end that wait."""
+        return self._ttl.total_seconds() + self._work.settings.worker.poll_seconds + PATIENCE_SECONDS
 
 
 async def _close(conn: asyncpg.Connection[asyncpg.Record]) -> None:
