@@ -170,7 +170,7 @@ def _joint(contig: str, position: int, said: Sequence[Word | None]) -> str | Non
     does: there is no `*`."""
     here = [one if one is not None and one.start == position and one.alts else None for one in said]
     ref = max((one.ref for one in here if one is not None), key=len)
-    longer = [{alt: alt + ref[len(one.ref) :] for alt in one.alts} if one is not None else {} for one in here]
+    longer = [{alt: _lengthened(alt, one.ref, ref) for alt in one.alts} if one is not None else {} for one in here]
     carried = [_alleles(one) for one in here]
     alts = sorted(
         {
@@ -212,6 +212,11 @@ def _joint(contig: str, position: int, said: Sequence[Word | None]) -> str | Non
     )
     head = (contig, str(position), ".", ref, ",".join(alts), f"{quality:.2f}", ".", info, "GT:AD:DP:GQ")
     return "\t".join((*head, *cells))
+
+
+def _lengthened(alt: str, ref: str, longest: str) -> str:
+    """An ALT against a longer REF; `*` says nothing about bases."""
+    return alt + longest[len(ref) :] if alt.isalpha() else alt
 
 
 def _alleles(own: Word | None) -> tuple[int, ...] | None:

@@ -1,4 +1,4 @@
-"""Real gVCFs against their stand-in reference, and one warm GATK for the session."""
+"""Real gVCFs against their stand-in reference, and as each engine holds them; one warm GATK for the session."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import pytest
 from chassis.reference.local import LocalReference
 from chassis.tools.gatk import Gatk, gatk_for
 from contracts.values import Interval
-from services.jointcall.engines.gatk import HEAP_FRACTION
-from services.jointcall.engines.protocol import GvcfInput
+from services.jointcall.engines.gatk import HEAP_FRACTION, GatkEngine
+from services.jointcall.engines.protocol import Engine, GvcfInput, IntervalCounts
 from tests.services.jointcall.engines.written import bgzip, local_reference
+from tests.support.seeded.jointcall import SeededJointcall
 
+WHOLE = 10_000_000  # a chunk size above any interval here
 REAL = Path(__file__).parents[3] / "data" / "1kg_chr22_gvcf"
 
 
@@ -59,3 +61,49 @@ def scratch_for(tmp_path: Path) -> Callable[[str], Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def interval(real: Cohort) -> Interval:
+    return real.interval(10_690_001, 10_720_000)
+
+
+@pytest.fixture(scope="session")
+def gatk_generation(real: Cohort, gatk: Gatk, interval: Interval, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    engine = GatkEngine(gatk=gatk, chunk_bp=WHOLE)
+    return generation_of(engine, real, interval, tmp_path_factory.mktemp("generation"))
+
+
+@pytest.fixture(scope="session")
+def seeded_generation(real: Cohort, interval: Interval, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    engine = SeededJointcall(chunk_bp=WHOLE)
+    return generation_of(engine, real, interval, tmp_path_factory.mktemp("generation"))
+
+
+def generation_of(engine: Engine, cohort: Cohort, interval: Interval, folder: Path) -> Path:
+    """All samples, sent in an order that is not that of their names."""
+    engine.add_samples(
+        generation=None,
+        batch=cohort.gvcfs[::-1],
+        interval=interval,
+        reference=cohort.reference,
+        out=folder / "workspace",
+        scratch=folder,
+    )
+    return folder / "workspace"
+
+
+def genotype(engine: Engine, cohort: Cohort, generation: Path, interval: Interval, folder: Path) -> IntervalCounts:
+    return engine.genotype(
+        generation=generation,
+        interval=interval,
+        reference=cohort.reference,
+        out_vcf=folder / "out.vcf.gz",
+        out_sites=folder / "sites.vcf.gz",
+        scratch=folder,
+    )
+
+
+def records(path: Path) -> list[str]:
+    with gzip.open(path, "rt") as stream:
+        return [line for line in stream if not line.startswith("#")]
