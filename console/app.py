@@ -15,8 +15,10 @@ from console.invocation import Invocation
 COMMANDS = (
     "console.demo.command",
     "console.commands.site",
+    "console.commands.backup",
     "console.commands.reference",
     "console.commands.status",
+    "console.commands.health",
     "console.commands.samples",
     "console.commands.trace",
     "console.commands.cohorts",

@@ -1,0 +1,141 @@
+"""Where Kafka's log ends, how far groups have come, and both of these set back: for backup and restore."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from chassis.messaging.security import plain_options
+from chassis.settings import KafkaSettings
+
+Offsets = dict[TopicPartition, int]
+PATIENCE_SECONDS = 30.0
+"""A group whose member was killed forgets it after its session timeout."""
+TOPIC_UNKNOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """A record of the log, whole."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes | None
+
+
+class GroupBusy(Exception):
+    """The consumer group still has members."""
+
+
+class Log:
+    """Kafka's log as backup and restore see it. Use `open_log`."""
+
+    def __init__(self, *, admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
+        self._admin = admin
+        self._settings = settings
+
+    async def cluster(self) -> str:
+        """The cluster's id: offsets mean something within it alone."""
+        return str((await self._admin.describe_cluster())["cluster_id"])
+
+    async def span(self, topics: Sequence[str]) -> tuple[Offsets, Offsets]:
+        """First offset and the one past the last, by partition; topics that are not there have none."""
+        described = await self._admin.describe_topics(list(topics))
+        partitions = [
+            TopicPartition(topic["topic"], partition["partition"])
+            for topic in described
+            if topic["error_code"] != TOPIC_UNKNOWN
+            for partition in topic["partitions"]
+        ]
+        async with self._asking() as asking:
+            begins = await asking.beginning_offsets(partitions)
+            ends = await asking.end_offsets(partitions)
+        return dict(begins), dict(ends)
+
+    async def committed(self, group: str) -> Offsets:
+        found = await self._admin.list_consumer_group_offsets(group)
+        return {tp: kept.offset for tp, kept in found.items() if kept.offset >= 0}
+
+    async def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Set where a group without members reads on. Raises GroupBusy when it keeps having some."""
+        if not offsets:
+            return
+        async with self._asking(group) as asking:
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while not await _committed(asking, offsets):  # noqa: ASYNC110  Kafka tells nobody when a member is gone
+                        await asyncio.sleep(0.3)
+            except TimeoutError:
+                raise GroupBusy(group) from None
+
+    async def records(self, tp: TopicPartition, first: int, past: int) -> AsyncIterator[Logged]:
+        """The partition's records from `first` up to `past`."""
+        async with self._asking() as reading:
+            reading.assign([tp])
+            reading.seek(tp, first)
+            while await reading.position(tp) < past:
+                for record in (await reading.getmany(tp, timeout_ms=1000)).get(tp, ()):
+                    if record.offset < past:
+                        yield Logged(
+                            topic=tp.topic,
+                            partition=tp.partition,
+                            offset=record.offset,
+                            key=record.key,
+                            headers=tuple((name, value or b"") for name, value in record.headers),
+                            value=record.value,
+                        )
+
+    async def publish(self, records: Iterable[Logged]) -> int:
+        """Write records again, as they were. Returns how many."""
+        producer = AIOKafkaProducer(**plain_options(self._settings), acks="all", enable_idempotence=True)
+        await producer.start()
+        try:
+            count = 0
+            for record in records:
+                await producer.send_and_wait(record.topic, record.value, key=record.key, headers=list(record.headers))
+                count += 1
+            return count
+        finally:
+            await producer.stop()
+
+    @asynccontextmanager
+    async def _asking(self, group: str | None = None) -> AsyncIterator[AIOKafkaConsumer]:
+        asking = AIOKafkaConsumer(
+            **plain_options(self._settings), group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        await asking.start()
+        try:
+            yield asking
+        finally:
+            await asking.stop()
+
+
+async def _committed(asking: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> bool:
+    try:
+        asking.assign(list(offsets))
+        await asking.commit(dict(offsets))
+    except KafkaError as error:
+        if not error.retriable and error.errno not in (22, 25, 27):  # generation, unknown member, rebalance
+            raise
+        return False
+    return True
+
+
+@asynccontextmanager
+async def open_log(settings: KafkaSettings) -> AsyncIterator[Log]:
+    """Raises aiokafka's errors when Kafka does not answer."""
+    admin = AIOKafkaAdminClient(**plain_options(settings))
+    await admin.start()
+    try:
+        yield Log(admin=admin, settings=settings)
+    finally:
+        await admin.close()
