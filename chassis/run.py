@@ -19,7 +19,7 @@ from chassis.health.reach import StoreReached
 from chassis.ledger.ledger import Ledger, open_ledger
 from chassis.ledger.trouble import TROUBLE
 from chassis.service import Running, Service, build
-from chassis.settings import Settings
+from chassis.settings import HealthSettings, Settings
 from chassis.storage import StoreUnavailable, open_store
 from chassis.telemetry.setup import telemetry
 from chassis.worker.sweeper import sweep_orphans, sweeping
@@ -66,7 +66,7 @@ async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slot
                 service=service.name, role="work", state_dir=settings.state_dir, settings=settings.health
             ) as pulse,
             open_ledger(dsn=dsn, service=service.name, pool_size=slots + 3) as ledger,
-            beside(_asked(pulse, ledger), _store_asked(pulse, settings)),
+            beside(_asked(pulse, ledger, settings.health), _store_asked(pulse, settings)),
         ):
             pulse.over(STARTING)
             worker = Worker(
@@ -95,7 +95,7 @@ async def _consuming(service: Service, settings: Settings, running: Running, pul
 
     ledger, ttl = running.ledger, timedelta(seconds=settings.worker.lease_seconds)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_asked(pulse, ledger))
+        group.create_task(_asked(pulse, ledger, settings.health))
         group.create_task(_listening(service, settings, ledger, pulse))
         group.create_task(relay(ledger, settings.kafka, beat=pulse.expect("relay", within_s=PATIENCE_SECONDS)))
         group.create_task(catching_up(ledger, settings.kafka, group=group_of(service.name)))
@@ -132,8 +132,8 @@ async def _listening(service: Service, settings: Settings, ledger: Ledger, pulse
         await asyncio.sleep(KAFKA_REST_SECONDS)
 
 
-async def _asked(pulse: Pulse, ledger: Ledger) -> None:
-    answers = LedgerAnswers(ledger)
+async def _asked(pulse: Pulse, ledger: Ledger, settings: HealthSettings) -> None:
+    answers = LedgerAnswers(ledger, beat_s=settings.beat_seconds)
     pulse.require("ledger", answers.why_not)
     await answers.asking(pulse.expect("ledger asked", within_s=PATIENCE_SECONDS))
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from chassis.errors import reject
+from chassis.health.report import FOLDER
 from console.runtime import make_secret, names_servers, resolved, with_endpoints, write_runtime
-from console.supervisor import SERVICES, Planned, Services, default_plan
+from console.supervisor import SERVICES, Planned, Services, Vigil, default_plan
 
 if TYPE_CHECKING:
     from chassis.messaging.topics import Applied
@@ -87,7 +88,12 @@ def running_site(
         plan = default_plan(slot_mb=settings.worker.memory_mb) if plan is None else plan
         say("bringing ledgers up to date")
         asyncio.run(_migrate(settings, [planned for planned in plan if planned.role == "consume"]))
-        services = Services(config, plan, logs=settings.state_dir / "logs" / "services")
+        vigil = Vigil(
+            folder=settings.state_dir / FOLDER,
+            silent_s=settings.health.silent_seconds,
+            restart_s=settings.health.restart_seconds,
+        )
+        services = Services(config, plan, logs=settings.state_dir / "logs" / "services", vigil=vigil)
         leaving.callback(services.stop, grace_s=grace_s)
         say("starting services")
         services.start()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from console import views as v
 from console.labels import Labels
+from console.output import age
 from console.standing import MOVERS, Pool, Standing, pools, standings
+from console.stuck import Stuck, stuck_subjects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class Snapshot:
     outboxes: tuple[Outbox, ...]
     held: Mapping[str, int]
     """Quarantined events by service, where there are any."""
+    stuck: tuple[Stuck, ...]
     labels: Labels
     notes: tuple[str, ...]
 
@@ -40,6 +43,7 @@ async def take(views: v.Views, *, subjects: int = 2000) -> Snapshot:
     backlog = await views.everywhere(v.BACKLOG)
     outboxes = await views.everywhere(v.OUTBOX)
     held = await views.everywhere(v.HELD)
+    stuck = await views.everywhere(v.STUCK)
     return Snapshot(
         lines=standings(rows),
         pools=pools(backlog),
@@ -49,6 +53,7 @@ async def take(views: v.Views, *, subjects: int = 2000) -> Snapshot:
             for row in of_service
         ),
         held={service: row["held"] for service, of_service in held.items() for row in of_service if row["held"]},
+        stuck=stuck_subjects(stuck),
         labels=Labels(await views.rows("ingest", v.LABELS)),
         notes=tuple(views.notes),
     )
@@ -56,6 +61,20 @@ async def take(views: v.Views, *, subjects: int = 2000) -> Snapshot:
 
 def line_json(line: Standing, labels: Labels) -> dict[str, Any]:
     """A line as `--json` prints it, with the label of a sample."""
-    found = labels.get(line.subject)
-    named = {"label": found.label, "project": found.project} if found is not None else {}
-    return line.as_dict() | named
+    return named(line.as_dict(), labels)
+
+
+def named(document: dict[str, Any], labels: Labels) -> dict[str, Any]:
+    """What stands about a subject, with its label where it is a sample."""
+    found = labels.get(document["subject"])
+    return document | ({"label": found.label, "project": found.project} if found is not None else {})
+
+
+def late_outboxes(outboxes: Iterable[Outbox], most_s: float, *, now: datetime | None = None) -> list[str]:
+    """A warning for each service with an event that has waited for Kafka for longer than `most_s` seconds."""
+    now = now or datetime.now(UTC)
+    return [
+        f"warning: events of {one.service} have waited for Kafka for {age(one.oldest, now=now)}: is the broker away?"
+        for one in outboxes
+        if one.oldest is not None and (now - one.oldest).total_seconds() > most_s
+    ]

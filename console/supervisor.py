@@ -14,7 +14,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from chassis.health.report import Report
 
 SERVICES = ("ingest", "align", "jointcall", "vqsr", "annotate", "archive")
 """In the order of the flow."""
@@ -26,6 +29,10 @@ LONGEST_REST_S = 15.0
 SETTLED_S = 60.0  # a process that ran for so long starts with a short rest again
 YOUNG_S = 1.0  # before it listens for SIGTERM; it has done nothing yet, so that SIGKILL loses nothing
 LOG_KEPT_BYTES = 32 << 20  # a larger log of an earlier start makes room: one older generation is kept
+VIGIL_S = 1.0  # between two looks at what the processes say of themselves
+START_S = 300.0  # from its start to its first report, imports on a busy machine included
+HANGS_KEPT_S = 3600.0
+LONGEST_PATIENCE_S = 900.0
 REFUSED = 3
 """Exit status of a process that refuses its configuration: starting it again would end the same way."""
 
@@ -56,8 +63,23 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vigil:
+    """When a process that hangs is killed, to be started again: its report in `folder` is older than `silent_s`, or
+    says that a loop of it stands still, and that for `restart_s`; for twice as long the second time within an hour, and
+    so on."""
+
+    folder: Path
+    silent_s: float
+    restart_s: float
+
+    def patience_s(self, hangs: int) -> float:
+        return max(self.restart_s, min(LONGEST_PATIENCE_S, self.restart_s * 2.0**hangs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How one process is. `since` is when this state began, on the clock of time.time()."""
+    """How one process is. `since` is when this state began, on the clock of time.time(); `live` and `ready` are what it
+    says of itself, `why_not` why it is not; `hangs` is how often it was killed for that."""
 
     name: str
     service: str
@@ -68,10 +90,23 @@ class Health:
     pid: int | None
     last_status: int | None
     log: Path
+    live: bool = True
+    ready: bool = True
+    why_not: str = ""
+    hangs: int = 0
 
     @property
     def well(self) -> bool:
-        return self.state == "running"
+        return self.state == "running" and self.live and self.ready
+
+    @property
+    def word(self) -> str:
+        """Its state in a word or two."""
+        if self.well:
+            return "well"
+        if self.state != "running":
+            return self.state
+        return "not ready" if self.live else "hung"
 
     def last_words(self, lines: int = 3) -> str:
         return last_lines(self.log, lines)
@@ -99,15 +134,22 @@ def installed() -> tuple[str, ...]:
 class Services:
     """The processes of a plan. `start` returns at once; a thread per process waits for its end and starts it again."""
 
-    def __init__(self, settings_path: Path, plan: Sequence[Planned], *, logs: Path) -> None:
+    def __init__(self, settings_path: Path, plan: Sequence[Planned], *, logs: Path, vigil: Vigil | None = None) -> None:
         self._kept = tuple(_Kept(planned, settings_path, logs) for planned in plan)
+        self._vigil = vigil
+        self._watching: threading.Thread | None = None
+        self._over = threading.Event()
 
     def start(self) -> None:
         for kept in self._kept:
             kept.start()
+        if self._vigil is not None:
+            self._watching = threading.Thread(target=self._watch, args=(self._vigil,), name="vigil", daemon=True)
+            self._watching.start()
 
     def stop(self, *, grace_s: float = 30.0) -> None:
         """Ask all to end (workers release what they hold), then make sure. May be called twice."""
+        self._over.set()
         for kept in self._kept:
             kept.leave()
         deadline = time.monotonic() + grace_s
@@ -120,6 +162,14 @@ class Services:
     def ailing(self) -> tuple[Health, ...]:
         """Processes that refuse to start or crash again and again."""
         return tuple(h for h in self.health() if h.state == "refused" or (h.state == "resting" and h.restarts >= 2))
+
+    def _watch(self, vigil: Vigil) -> None:
+        from chassis.health.report import reports
+
+        while not self._over.wait(VIGIL_S):
+            said = {report.identity.group: report for report in reports(vigil.folder)}
+            for kept in self._kept:
+                kept.judge(said, vigil)
 
 
 class _Kept:
@@ -139,6 +189,10 @@ class _Kept:
         self._restarts = 0
         self._failures: deque[float] = deque(maxlen=16)
         self._last_status: int | None = None
+        self._hung_since: float | None = None
+        self._hangs: list[float] = []
+        self._ready = True
+        self._why_not = ""
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -177,7 +231,36 @@ class _Kept:
             pid=process.pid if process is not None else None,
             last_status=self._last_status,
             log=self._log,
+            live=self._hung_since is None,
+            ready=self._ready,
+            why_not=self._why_not,
+            hangs=len(self._hangs),
         )
+
+    def judge(self, said: Mapping[int, Report], vigil: Vigil) -> None:
+        """Kill the process when it has not been live for too long, by our own clock: a machine that slept has not."""
+        process, now = self._process, time.monotonic()
+        if process is None or self._state != "running":
+            return self._hear(live=True, ready=True, why_not="")
+        report = said.get(process.pid)
+        if report is None:
+            young = now - self._started < START_S
+            self._hear(live=young, ready=False, why_not="it starts" if young else "it has never said how it is")
+        else:
+            live = report.live_within(vigil.silent_s)
+            self._hear(live=live, ready=live and report.ready, why_not=report.why_not(vigil.silent_s))
+        recent = [when for when in self._hangs if now - when < HANGS_KEPT_S]
+        if self._hung_since is None or now - self._hung_since < vigil.patience_s(len(recent)):
+            return
+        with self._lock:
+            if not self._leaving.is_set() and self._process is process:
+                self._hangs.append(now)
+                self._hung_since = None
+                self._signal(signal.SIGKILL)
+
+    def _hear(self, *, live: bool, ready: bool, why_not: str) -> None:
+        self._hung_since = None if live else (self._hung_since or time.monotonic())
+        self._ready, self._why_not = ready, why_not
 
     def _keep(self) -> None:
         while True:

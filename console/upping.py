@@ -14,6 +14,7 @@ from console.exits import Unreachable, WorkFailed
 from console.output import console, span, state, table
 from console.site import running_site
 from console.snapshot import Snapshot, take
+from console.stuck import said_of
 from console.views import open_views
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ class _Plain:
         self._screen = screen
         self._said: dict[tuple[str, str], str] = {}
         self._restarts: dict[str, int] = {}
+        self._words: dict[str, str] = {}
+        self._stuck: set[tuple[str, str, str, str]] = set()
 
     def __enter__(self) -> _Plain:
         return self
@@ -150,7 +153,14 @@ class _Plain:
             if self._said.get((line.kind, line.subject)) != said:
                 self._said[line.kind, line.subject] = said
                 self._print(f"{line.kind} {snapshot.labels.shown(line.subject)}: {said}")
+        for stuck in snapshot.stuck:
+            if stuck.key not in self._stuck:
+                self._print(f"stuck: {said_of(stuck, snapshot.labels)}")
+        self._stuck = {stuck.key for stuck in snapshot.stuck}
         for one in health:
+            if one.word == "hung" and self._words.get(one.name) != "hung":
+                self._print(f"{one.name} hangs ({one.why_not}) and is killed if that lasts")
+            self._words[one.name] = one.word
             if one.restarts != self._restarts.get(one.name, 0) or one.state == "refused":
                 if self._restarts.get(one.name) == one.restarts:
                     continue
@@ -175,13 +185,13 @@ def services_table(snapshot: Snapshot, health: tuple[Health, ...]) -> Any:
     rows = []
     for name in dict.fromkeys(one.service for one in health):
         mine = [one for one in health if one.service == name]
-        well = all(one.well for one in mine)
+        unwell = next((one for one in mine if not one.well), None)
         work = by_service.get(name, [])
         outbox = sum(o.backlog for o in snapshot.outboxes if o.service == name)
         rows.append(
             (
                 name,
-                "well" if well else state(next(one.state for one in mine if not one.well)),
+                "well" if unwell is None else state(unwell.word),
                 *(str(sum(getattr(pool, what) for pool in work)) for what in ("queued", "running", "done", "failed")),
                 str(outbox),
                 str(snapshot.held.get(name, 0)),
@@ -209,6 +219,12 @@ def _complaints(snapshot: Snapshot, health: tuple[Health, ...]) -> list[Any]:
         for one in health
         if one.state == "refused" or (one.state == "resting" and one.restarts >= 1)
     ]
+    said += [
+        Text(f"{one.name} {one.word}: {one.why_not[:300]}", style="yellow")
+        for one in health
+        if one.state == "running" and not one.well
+    ]
+    said += [Text(f"stuck: {said_of(one, snapshot.labels)}", style="yellow") for one in snapshot.stuck[:LINES]]
     return said + [Text(note, style="dim") for note in snapshot.notes]
 
 

@@ -24,6 +24,7 @@ select * from status_subject where kind <> 'artifact' or waits_for is not null o
 SUBJECT = "select * from status_subject where subject = $1 order by since desc"
 MEMBERS = "select * from status_subject where belongs_to = $1 order by since desc limit $2"
 BACKLOG = "select * from status_backlog"
+STUCK = "select * from status_stuck order by since limit 200"
 OUTBOX = "select backlog, oldest from status_outbox"
 HELD = "select count(*) as held from status_quarantine where state = 'held'"
 QUARANTINE = "select * from status_quarantine where state = any($1::text[]) order by id desc limit $2"

@@ -98,7 +98,10 @@ def length(said: Any) -> Length:
     found = _LENGTH.fullmatch(said) if isinstance(said, str) else None
     if found is None:
         raise ValueError(f"{said!r} is no length of time")
-    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    try:
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    except OverflowError:
+        raise ValueError(f"{said!r} is too long: say {NEVER!r}") from None
 
 
 def _over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 STARTING = "start"
 """A need that is met once the process does what it is for; `Pulse.over` says so."""
-ASK_SECONDS = 5.0
+BEATS_PER_QUESTION = 2
 ANSWER_SECONDS = 5.0
 """A ledger that takes longer to say `1` is of no use."""
-STALE_SECONDS = 3 * (ASK_SECONDS + ANSWER_SECONDS)
-"""An answer of the ledger's that is older is not believed."""
+STALE_SECONDS = 30.0
+"""An answer of the ledger's that is so much older than the next was due is not believed."""
 ASK = "select 1"
 TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
@@ -78,13 +78,14 @@ async def beside(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 class LedgerAnswers:
     """Whether the ledger answers, asked now and then, so that a probe costs it nothing."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, beat_s: float) -> None:
         self._ledger = ledger
+        self._every_s = BEATS_PER_QUESTION * beat_s
         self._asked: float | None = None
         self._trouble: str | None = "not asked yet"
 
     def why_not(self) -> str | None:
-        if self._asked is not None and time.monotonic() - self._asked > STALE_SECONDS:
+        if self._asked is not None and time.monotonic() - self._asked > self._every_s + STALE_SECONDS:
             return "has not answered for long"
         return self._trouble
 
@@ -99,4 +100,4 @@ class LedgerAnswers:
                 self._trouble = f"does not answer ({type(error).__name__})"
             self._asked = time.monotonic()
             beat()
-            await asyncio.sleep(ASK_SECONDS)
+            await asyncio.sleep(self._every_s)

@@ -12,6 +12,7 @@ from console.output import Json
 if TYPE_CHECKING:
     from console.snapshot import Snapshot
     from console.standing import Standing
+    from console.stuck import Stuck
 
 PANEL = "See"
 RESTING = 10
@@ -30,11 +31,14 @@ def status(
     every: Annotated[bool, typer.Option("--all", help="Everything that rests too, not the latest few.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Where each run, sample and freeze stands, since when, and what it waits for; pools, outbox, quarantine."""
+    """Where each run, sample and freeze stands, since when, and what it waits for; what is stuck; pools, outbox,
+    quarantine, processes."""
     import asyncio
 
+    from chassis.health.report import FOLDER, reports
     from console.output import print_json
-    from console.snapshot import line_json, take
+    from console.processes import summary
+    from console.snapshot import late_outboxes, line_json, named, take
     from console.standing import current
     from console.views import MOST, open_views
 
@@ -46,6 +50,9 @@ def status(
 
     snapshot = asyncio.run(read())
     lines = _of_subject(snapshot, subject) if subject else snapshot.lines
+    stuck = tuple(one for one in snapshot.stuck if subject is None or one.subject in {line.subject for line in lines})
+    processes = reports(settings.state_dir / FOLDER)
+    warnings = late_outboxes(snapshot.outboxes, settings.watch.outbox_seconds)
     shown = lines if every or subject else current(lines, resting=RESTING)
     if as_json:
         return print_json(
@@ -54,10 +61,15 @@ def status(
                 "pools": [pool.as_dict() for pool in snapshot.pools],
                 "outbox": [{"service": o.service, "backlog": o.backlog, "oldest": o.oldest} for o in snapshot.outboxes],
                 "quarantine": dict(snapshot.held),
+                "stuck": [named(one.as_dict(), snapshot.labels) for one in stuck],
+                "processes": [report.as_dict(settings.health.silent_seconds) for report in processes],
+                "warnings": warnings,
                 "notes": list(snapshot.notes),
             }
         )
-    _show(snapshot, shown, left_out=len(lines) - len(shown), alone=subject is not None)
+    _show(snapshot, shown, stuck, left_out=len(lines) - len(shown), alone=subject is not None)
+    if subject is None:
+        _show_warnings([*warnings, *summary(processes, settings.health.silent_seconds)])
 
 
 def runs(
@@ -105,8 +117,18 @@ def _of_subject(snapshot: Snapshot, subject: str) -> tuple[Standing, ...]:
     return tuple(line for line in snapshot.lines if target in (line.subject, line.belongs_to))
 
 
-def _show(snapshot: Snapshot, lines: tuple[Standing, ...], *, left_out: int, alone: bool) -> None:
+def _show_warnings(sentences: list[str]) -> None:
+    from console.output import console
+
+    for sentence in sentences:
+        console().print(sentence, style="yellow", markup=False, soft_wrap=True)
+
+
+def _show(
+    snapshot: Snapshot, lines: tuple[Standing, ...], stuck: tuple[Stuck, ...], *, left_out: int, alone: bool
+) -> None:
     from console.output import age, ago, console, note, say, span, state, table
+    from console.stuck import stuck_table
 
     screen = console()
     for kind in dict.fromkeys(line.kind for line in lines):
@@ -121,6 +143,9 @@ def _show(snapshot: Snapshot, lines: tuple[Standing, ...], *, left_out: int, alo
         say("nothing has arrived yet: copy a run folder into one of [ingest] roots\n")
     if left_out:
         say(f"{left_out} more at rest (--all shows them)\n")
+    if stuck:
+        screen.print(stuck_table(stuck, snapshot.labels))
+        screen.print()
     if alone:
         return
     if snapshot.pools:
