@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from chassis.settings import Settings
 from chassis.storage import keys
 from chassis.storage.cache import ObjectCache
 from chassis.storage.store import Archived, Store
+from chassis.withheld import Withheld
 from contracts.values import Artifact, ArtifactKind, ReferenceId
 
 
@@ -51,6 +52,8 @@ class TaskContext:
     log: Path
     """Where the tools of this attempt write what they say; kept with the attempt."""
     record: Callable[[str, Mapping[str, Any]], Awaitable[None]]
+    withheld: Withheld = field(default_factory=Withheld)
+    """Names of people's samples that the task's code has met: they are kept out of its log and of how it ended."""
 
     @property
     def payload(self) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from chassis.reference.local import LocalReference
 from chassis.worker.context import REFERENCE_LOOK, TaskContext, Waiting
 from contracts.events import CramReady, GvcfReady
 from contracts.values import Artifact, ArtifactKind, Interval, LaneReads
+from services.align.engines.header import header_of
 from services.align.engines.protocol import ChunkedEngine, LaneInput, ReadGroup
 from services.align.engines.registry import engine_for
 from services.align.policy import UNSET
@@ -197,7 +198,11 @@ async def _card(context: TaskContext, task: AlignTask) -> tuple[str, dict[str, s
     """The labels that stand inside artifacts: of the sample, and of its libraries by key."""
     card = task.arrived.card
     found: Any = json.loads(await context.store.get_bytes(card.uri, limit=CARD_LIMIT, sha256=card.id))
-    return str(found["label"]), {str(key): str(name) for key, name in found["libraries"].items()}
+    label, libraries = str(found["label"]), {str(key): str(name) for key, name in found["libraries"].items()}
+    for key, name in libraries.items():
+        context.withheld.add(name, key=key)
+    context.withheld.add(label, key=task.sample.key)
+    return label, libraries
 
 
 async def _previous(context: TaskContext, task: AlignTask) -> Path | None:
@@ -209,7 +214,11 @@ async def _previous(context: TaskContext, task: AlignTask) -> Path | None:
 
 async def _cram(context: TaskContext, task: CallTask) -> Path:
     await context.fetch(task.crai, "sample.cram.crai")
-    return await context.fetch(task.cram, "sample.cram")
+    cram = await context.fetch(task.cram, "sample.cram")
+    for group in header_of(cram).get("RG", []):
+        context.withheld.add(group.get("LB", ""), key="its library")
+        context.withheld.add(group.get("SM", ""), key=context.lease.subject)
+    return cram
 
 
 def _other_build(task: AlignTask, reference: LocalReference) -> Exception:

@@ -39,6 +39,7 @@ CHANGED_AGAIN_AFTER = timedelta(seconds=30)
 async def check(context: TaskContext) -> Outcome:
     """The task's work. A lane that an earlier attempt recorded is not read again."""
     task = CheckTask.read(context.payload)
+    _withhold(context, task)
     root = _configured(task, context.settings.ingest.roots)
     lanes: list[LaneReads] = []
     for lane in task.lanes:
@@ -59,6 +60,16 @@ async def check(context: TaskContext) -> Outcome:
     return Done(
         result={"lanes": [lane.model_dump(mode="json") for lane in lanes], "card": card.model_dump(mode="json")}
     )
+
+
+def _withhold(context: TaskContext, task: CheckTask) -> None:
+    """Errors of the file system name files, and their names begin as the sample is called."""
+    for key, name in task.libraries.items():
+        context.withheld.add(name, key=key)
+    context.withheld.add(task.label, key=task.sample)
+    for lane in task.lanes:
+        for mate, path in ((1, lane.r1), (2, lane.r2)):
+            context.withheld.add(Path(path).name, key=f"R{mate} of lane {lane.lane}")
 
 
 async def committed(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:

@@ -146,7 +146,9 @@ async def _input(context: TaskContext, entry: Mapping[str, Any]) -> GvcfInput:
     path = await context.fetch_shared(files.gvcf, f"{entry['sample']}.g.vcf.gz")
     index = await context.fetch_shared(files.index, f"{entry['sample']}.g.vcf.gz.tbi")
     must_cover = context.settings.jointcall.coverage_policy != "note" and not files.gaps_accepted
-    return GvcfInput(name=sample_name_of(path), path=path, index=index, must_cover=must_cover)
+    name = sample_name_of(path)
+    context.withheld.add(name, key=entry["sample"])
+    return GvcfInput(name=name, path=path, index=index, must_cover=must_cover)
 
 
 async def _from_ledger(context: TaskContext, task: PlanTask) -> tuple[list[dict[str, Any]], dict[Interval, int]]:
