@@ -46,11 +46,14 @@ def account_name(account: str) -> str:
 
 
 def command(model: type[C], **fields: Any) -> C:
-    """The command with a fresh request id and this actor. Raises Rejected (COMMAND_VALUE) that names the field."""
+    """The command with a fresh request id and this actor. Raises Rejected that names the field: COMMAND_VALUE, or
+    PHI_SUSPECTED for words that look as if they named a person."""
     from pydantic import ValidationError
 
     from chassis.errors import reject
+    from console.wording import require_nobody
 
+    require_nobody(model.TYPE, fields)
     try:
         return model(**{"request_id": uuid.uuid4(), "actor": actor(), **fields})
     except ValidationError as error:
@@ -66,13 +69,16 @@ def command(model: type[C], **fields: Any) -> C:
 
 
 async def publish(settings: Settings, *commands: Command) -> None:
-    """Publish and wait until Kafka has them. Raises Unreachable when it does not answer."""
+    """Publish and wait until Kafka has them; where a reason names a sample by its label, the key takes its place.
+    Raises Unreachable when Kafka or the ledger does not answer."""
     from aiokafka import AIOKafkaProducer
 
     from chassis.messaging.security import plain_options
     from chassis.telemetry.context import current_traceparent
+    from console.wording import by_key
     from contracts.envelope import encode
 
+    commands = await by_key(settings, commands)
     with kafka_reached(settings), _span(settings, commands):
         producer = AIOKafkaProducer(
             **plain_options(settings.kafka),
@@ -131,6 +137,7 @@ def _span(settings: Settings, commands: tuple[Command, ...]) -> Iterator[None]:
             kind=SpanKind.PRODUCER,
             attributes={"cohortstream.subject": named.subject, "messaging.destination.name": named.TYPE},
             record_exception=False,
+            set_status_on_exception=False,
         ):
             yield
     finally:

@@ -62,6 +62,27 @@ def suspicion(value: str) -> str | None:
     return None
 
 
+def suspicion_in_words(text: str) -> str | None:
+    """As `suspicion`, of a sentence: any date of the calendar, record numbers, titles before a word, and given names
+    with a capital. Two words are no name here, and a comma is none."""
+    if _holds_date(text):
+        return "a birth date"
+    words = re.findall(r"[^\s,;:!?()\"']+", text)
+    if any(_is_record_number(word.strip(".")) for word in (*words, text)):
+        return "a record number"
+    titled = re.search(rf"(?i:\b(?:{'|'.join(_words('titles'))}))\b\.? +[A-Z]", text)
+    given = {piece.lower() for piece in re.findall(r"[^\W\d_]+", text) if piece[0].isupper()} & _words("given_names")
+    return "a person's name" if titled or given or "^" in text else None
+
+
+def suspicion_of_name(name: str) -> str | None:
+    """As `suspicion`, of what people call a cohort, a tag or a run: it may hold a date, which is hardly of a birth."""
+    parts = [part for part in re.split(r"[_. ]", name) if part and not _holds_date(part)]
+    if any(map(_is_record_number, parts)) or (not _holds_date(name) and _is_record_number(name)):
+        return "a record number"
+    return "a person's name" if any(map(_is_name, parts)) else None
+
+
 def _is_record_number(value: str) -> bool:
     if any(pattern.fullmatch(value) for pattern in _RECORD_NUMBERS):
         return True

@@ -19,6 +19,7 @@ from defusedxml.ElementTree import fromstring
 
 from chassis.errors import Rejected, reject
 from services.ingest.ids import NAME, check_id
+from services.ingest.personal import suspicion_of_name
 
 RUN_INFO, RUN_PARAMETERS, SAMPLE_SHEET = "RunInfo.xml", "RunParameters.xml", "SampleSheet.csv"
 PLATFORM = "ILLUMINA"
@@ -55,6 +56,14 @@ def read_run_info(content: bytes) -> RunInfo:
         raise _lacks("the element Run")
     name = run.get("Id") or ""
     check_id(name, what="run id", where=f"{RUN_INFO}, Run")
+    if (suspected := suspicion_of_name(name)) is not None:
+        raise reject(
+            code="PHI_SUSPECTED",
+            message=f"the run id holds what looks like {suspected}; the value is withheld",
+            where=f"{RUN_INFO}, Run",
+            rule="a run's id stands in events, object keys and logs, so it must not point at a person",
+            fix="name the run as the instrument does: date, instrument, number, flow cell",
+        )
     flowcell = (run.findtext("Flowcell") or "").strip()
     check_id(flowcell, what="flow cell", where=f"{RUN_INFO}, Flowcell")
     serial = (run.findtext("Instrument") or "").strip()
@@ -91,8 +100,9 @@ def read_instrument(parameters: bytes | None, *, serial: str) -> Instrument:
 
 
 def safe_run_name(folder: str) -> str | None:
-    """A folder's name as a run id, for a run whose own id cannot be read; None when it is no plain name."""
-    return folder if NAME.fullmatch(folder) else None
+    """A folder's name as a run id, for a run whose own id cannot be used; None when it is no plain name, or may name a
+    person."""
+    return folder if NAME.fullmatch(folder) and suspicion_of_name(folder) is None else None
 
 
 def _instrument(model: dict[str, Any], distances: dict[str, int]) -> Instrument:
