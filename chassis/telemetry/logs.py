@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import traceback
+from collections.abc import Iterator
 
 from opentelemetry import trace
 from pythonjsonlogger.json import JsonFormatter
@@ -23,6 +25,37 @@ class TraceIds(logging.Filter):
             record.trace_id = format(found.trace_id, "032x")
             record.span_id = format(found.span_id, "016x")
         return True
+
+
+class Places(JsonFormatter):
+    """Writes of an exception what it is and where it was raised, not its words: those of libraries repeat values (of a
+    statement's parameters, of a file's name), and a value may name a person. Our own exceptions withhold them."""
+
+    def formatException(self, ei: object) -> str:
+        error = ei[1] if isinstance(ei, tuple) else None
+        return "\n".join(_places(error)) if isinstance(error, BaseException) else ""
+
+
+def _places(error: BaseException) -> Iterator[str]:
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _places(cause)
+    for frame in traceback.extract_tb(error.__traceback__):
+        yield f"  {frame.filename}, line {frame.lineno}, in {frame.name}"
+    yield _named(error)
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _places(one)
+
+
+def _named(error: BaseException) -> str:
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{name}: {error.strerror}"
+    if type(error).__module__.startswith("chassis."):
+        return f"{name}: {error}"
+    state = getattr(error, "sqlstate", None)
+    return f"{name} {state}" if isinstance(state, str) else name
 
 
 class RateLimit(logging.Filter):
@@ -51,7 +84,7 @@ def setup_logs(*, service: str, process: str, level: str) -> None:
     """Send all logs of this process to stderr as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        JsonFormatter(
+        Places(
             "{asctime}{levelname}{name}{message}",
             style="{",
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},

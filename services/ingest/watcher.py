@@ -127,7 +127,12 @@ async def _look(watch: Watch, place: Place, *, run: Record | None, copy: Record 
 
 
 def _span(run: str) -> AbstractContextManager[object]:
-    return tracer().start_as_current_span("ingest run folder", attributes={"cohortstream.subject": run})
+    return tracer().start_as_current_span(
+        "ingest run folder",
+        attributes={"cohortstream.subject": run},
+        record_exception=False,
+        set_status_on_exception=False,
+    )
 
 
 def _needs_no_look(run: Record, mark: str) -> bool:
