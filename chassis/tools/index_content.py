@@ -55,7 +55,7 @@ def require_tabix_of(path: Path, index: Path) -> None:
 def require_crai_of(cram: Path, crai: Path) -> None:
     """The `.crai` names exactly this CRAM's containers. Raises Rejected INDEX_STALE."""
     try:
-        named = {(int(one[3]), int(one[4])) for one in _crai_lines(crai)}
+        named = {(int(one[3]), int(one[4]), int(one[5])) for one in _crai_lines(crai)}
         there = set(_slices(cram))
     except (OSError, EOFError, ValueError, IndexError, struct.error, zlib.error) as error:
         raise stale(crai, f"the index cannot be used ({type(error).__name__})") from error
@@ -224,8 +224,8 @@ def _crai_lines(crai: Path) -> list[list[bytes]]:
     return [line.split(b"\t") for line in text.splitlines() if line]
 
 
-def _slices(cram: Path) -> Iterator[tuple[int, int]]:
-    """(address of the container, offset of the slice behind the container's header) of each slice."""
+def _slices(cram: Path) -> Iterator[tuple[int, int, int]]:
+    """(address of the container, offset of the slice behind the container's header, bytes of the slice) of each."""
     size = cram.stat().st_size
     with cram.open("rb") as file:
         at = 26  # behind the file definition; the first container holds the header
@@ -242,7 +242,8 @@ def _slices(cram: Path) -> Iterator[tuple[int, int]]:
             landmarks = [reader.next() for _ in range(reader.next())]
             begin = at + reader.at + 4  # behind the header's CRC32
             if not first and records:
-                yield from ((at, landmark) for landmark in landmarks)
+                ends = (*landmarks[1:], length)
+                yield from ((at, begins, end - begins) for begins, end in zip(landmarks, ends, strict=True))
             first = False
             at = begin + length
 
