@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -23,6 +23,9 @@ _TAG_VALUE = re.compile(r"^[A-Za-z0-9 +\-=._:/@]{1,256}$")
 
 ARCHIVED_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects are read only after a restore."""
+
+RESTORE_TAKES: Mapping[str, timedelta] = {"GLACIER": timedelta(hours=5), "DEEP_ARCHIVE": timedelta(hours=12)}
+"""How long a Standard restore takes at most, usually, by AWS's documentation: what a person who waits is told."""
 
 RestoreTier = Literal["Expedited", "Standard", "Bulk"]
 

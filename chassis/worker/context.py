@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,20 @@ from chassis.reference.local import LocalReference
 from chassis.settings import Settings
 from chassis.storage import keys
 from chassis.storage.cache import ObjectCache
-from chassis.storage.store import Archived, Store
+from chassis.storage.store import RESTORE_TAKES, Archived, Store
 from chassis.withheld import Withheld
 from contracts.values import Artifact, ArtifactKind, ReferenceId
 
 
 class Parked(Exception):
-    """An object that the task needs lies in a cold tier: wait for its restore without a lease."""
+    """An object that the task needs lies in a cold tier: wait for its restore without a lease. `expected`: about when
+    it can be read, by the ledger's clock."""
 
-    def __init__(self, artifact: Artifact) -> None:
-        super().__init__(f"WAITING_RESTORE: {artifact.kind} {artifact.id[:12]} is archived")
+    def __init__(self, artifact: Artifact, *, expected: datetime) -> None:
+        super().__init__(
+            f"WAITING_RESTORE: {artifact.kind} {artifact.id[:12]} is archived; "
+            f"to be expected by {expected:%Y-%m-%d %H:%M} UTC"
+        )
         self.artifact = artifact
 
 
@@ -104,7 +108,7 @@ class TaskContext:
         try:
             await self.store.get_file(artifact.uri, path, sha256=artifact.id, size=artifact.size)
         except Archived:
-            raise Parked(artifact) from None
+            raise await self._parked(artifact) from None
         return path
 
     async def reference(self, wanted: ReferenceId | str) -> LocalReference:
@@ -124,7 +128,12 @@ class TaskContext:
         try:
             return await cache.link(self.store, artifact, self.scratch / name)
         except Archived:
-            raise Parked(artifact) from None
+            raise await self._parked(artifact) from None
+
+    async def _parked(self, artifact: Artifact) -> Parked:
+        head = await self.store.head(artifact.uri)
+        takes = RESTORE_TAKES.get(head.storage_class if head else "", max(RESTORE_TAKES.values()))
+        return Parked(artifact, expected=self.lease.started_at + takes)
 
 
 SHARED_LIMIT = 50 * 1024**3

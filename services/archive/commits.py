@@ -14,9 +14,10 @@ from chassis.ledger.tasks import Lease
 from contracts.events import ArtifactPurged, ArtifactRestored, ArtifactTiered
 from contracts.values import Artifact, ArtifactKind
 from services.archive import record, statements
-from services.archive.alerts import alert
+from services.archive.alerts import alert, refused
 from services.archive.condemn import tell
 from services.archive.facts import Check
+from services.archive.prices import STANDARD
 from services.archive.tasks import MEMBERS, ActTask, EnrolTask, RestoreTask, VerifyTask
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ async def verified(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
     check = Check.agrees if result["agrees"] else Check.differs
     await _checked(tx, task, check, result["found"])
     if check is Check.differs:
-        alert("fingerprint-differs", f"FASTQs stay: {result['found']}", sample=task.sample, artifact=task.cram.id)
+        refused("FINGERPRINT_DIFFERS", f"FASTQs stay: {result['found']}", sample=task.sample, artifact=task.cram.id)
 
 
 async def not_verified(tx: Tx, lease: Lease, rejection: Rejection) -> None:
@@ -76,8 +77,10 @@ async def acted(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
             await _purged(tx, task, result)
         case "spared":
             await _spare(tx, task, str(result["why"]))
+        case "out of reach":
+            await _out_of_reach(tx, task, result)
         case "refused":
-            alert("refused", str(result["why"]), artifact=task.artifact, policy=task.policy)
+            refused(str(result["code"]), str(result["why"]), artifact=task.artifact, policy=task.policy)
             await _spare(tx, task, str(result["why"]), not_again_before=await tx.now() + REST)
         case "gone":
             await _missing(tx, task.artifact, task.uri)
@@ -96,6 +99,10 @@ async def _moved(tx: Tx, task: ActTask, result: Mapping[str, Any]) -> None:
     held = await tx.conn.fetchval(statements.MOVED, task.artifact, task.uri, task.count, task.action, version)
     if held is None:
         raise _changed(task)
+    await _told_tiered(tx, task, tier=task.action, version=version)
+
+
+async def _told_tiered(tx: Tx, task: ActTask, *, tier: str, version: str | None) -> None:
     await outbox.add(
         tx,
         ArtifactTiered(
@@ -104,7 +111,7 @@ async def _moved(tx: Tx, task: ActTask, result: Mapping[str, Any]) -> None:
             uri=task.uri,
             version=version,
             count=await tell(tx, task.artifact),
-            tier=task.action,
+            tier=tier,
             policy=task.policy,
         ),
     )
@@ -139,6 +146,13 @@ async def _spare(tx: Tx, task: ActTask, why: str, *, not_again_before: datetime 
     if condemned is not None:
         await tx.conn.fetchval(statements.SPARE, task.artifact, task.uri, why, not_again_before)
         log.info("spared", extra={"artifact": task.artifact, "policy": task.policy, "why": why})
+
+
+async def _out_of_reach(tx: Tx, task: ActTask, result: Mapping[str, Any]) -> None:
+    """Spared, and the content has another version now: where it lies is what the last fact says, so one is told."""
+    await _spare(tx, task, str(result["why"]))
+    await tx.conn.execute(statements.ANOTHER_VERSION, task.artifact, task.uri, result["version"], STANDARD)
+    await _told_tiered(tx, task, tier=STANDARD, version=result["version"])
 
 
 async def _missing(tx: Tx, artifact: str, uri: str) -> None:

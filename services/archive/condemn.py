@@ -62,7 +62,8 @@ async def condemn(tx: Tx, planned: Planned, *, now: datetime, grace: timedelta) 
 
 async def spare_all(tx: Tx, artifact: str, *, why: str) -> bool:
     """Keep every condemned copy of this artifact and cancel the acts on it. False when an act has begun already: it is
-    too late then, and the act's end will say what became of it."""
+    too late then, and the act's end will say what became of it. That holds when its worker is lost, too: it may be
+    about to delete."""
     copies = await tx.conn.fetch(statements.COPIES_LOCKED, artifact)
     if await tx.conn.fetchval(statements.BEGUN, condemned(artifact)):
         return False

@@ -128,7 +128,12 @@ where a.state = 'condemned'
   and (select task.state from task where task.key = 'act:' || a.id || ':' || a.condemned_count)
       in ('cancelled', 'failed', 'done')
 """
-BEGUN = "select exists (select from task where belongs_to = $1 and state = 'leased' and checkpoint ? 'begun')"
+BEGUN = """
+select exists (
+    select from task
+    where belongs_to = $1 and state in ('leased', 'ready', 'waiting') and checkpoint ? 'begun'
+)
+"""
 CONDEMNED_BY = """
 select * from artifact where id = $1 and uri = $2 and state = 'condemned' and condemned_count = $3
 """
@@ -137,6 +142,11 @@ update artifact set state = 'stored', since = (select ledger_now()), tier = $4, 
                     version = $5, action = null, policy = null, not_before = null, condemned_count = null,
                     last_act = null
 where id = $1 and uri = $2 and state = 'condemned' and condemned_count = $3 returning kind
+"""
+ANOTHER_VERSION = """
+update artifact set version = $3, tier = $4,
+                    tier_since = case when tier = $4 then tier_since else (select ledger_now()) end
+where id = $1 and uri = $2 and state = 'stored'
 """
 PURGED = """
 update artifact set state = 'purged', since = (select ledger_now()), action = null, not_before = null, version = $4

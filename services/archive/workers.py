@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from chassis.errors import Rejected, reject
@@ -12,7 +12,7 @@ from chassis.faultpoints import point
 from chassis.ledger.ledger import connect
 from chassis.outcomes import Done, Failed, Outcome, Retry
 from chassis.storage.manifests import read_manifest
-from chassis.storage.store import ARCHIVED_CLASSES, ObjectFacts, ObjectMissing
+from chassis.storage.store import ARCHIVED_CLASSES, RESTORE_TAKES, ObjectFacts, ObjectMissing
 from chassis.worker.context import TaskContext
 from contracts.values import Artifact
 from services.archive.named import artifacts_in
@@ -82,12 +82,14 @@ async def _lane_fingerprint(context: TaskContext, lane: LaneFiles) -> str:
 
 
 async def _cram_fingerprint(context: TaskContext, task: VerifyTask) -> str:
+    from chassis.tools.cram_reference import require_reference
     from chassis.tools.fingerprint import reads_fingerprint_of_alignment
 
     if "cram" in context.chunks:
         return str(context.chunks["cram"]["fingerprint"])
     reference = await context.reference(task.reference)
     cram = await context.fetch(task.cram, "reads.cram")
+    await asyncio.to_thread(require_reference, cram, fasta=reference.fasta)
     fingerprint = await asyncio.to_thread(reads_fingerprint_of_alignment, cram, reference.fasta)
     cram.unlink()
     await context.checkpoint("cram", {"fingerprint": fingerprint})
@@ -99,22 +101,24 @@ async def act(context: TaskContext) -> Outcome:
 
     The ledger is asked again first (still condemned by this very fact, no hold, all guards), then the store (is what
     replaces it really there, is this the object meant). The last step before the act is a fenced write: a worker that
-    lost its lease, or whose task a hold cancelled, gets no further. Result: `did`, one of purged, moved, spared,
-    refused, gone; `why` in words; the `version` that the object has now or had.
+    lost its lease, or whose task a hold cancelled, gets no further. Result: `did`, one of purged, moved, spared, out of
+    reach (spared under a new version), refused, gone; `why` in words; the `version` that the object has now or had.
     """
     task = ActTask.of(context.lease)
     standing = await _ask_again(context, task)
     if standing.why_not:
-        return _did("spared", why="; ".join(standing.why_not))
+        return await _spare(context, task, "; ".join(standing.why_not))
     for replacement in standing.replacements:
         wrong = await _unlike(context, replacement)
         if wrong is not None:
-            return _did("refused", why=f"REFUSED: {wrong}", suspect=replacement.id)
+            code, why = wrong
+            return _did("refused", code=code, why=f"REFUSED: {why}", suspect=replacement.id)
     found = await context.store.head(task.uri, version=task.version)
     if found is None:
         return await _not_there(context, task)
     if found.sha256 != task.artifact:
-        return _did("refused", why="REFUSED: the object's content is not what its fact named")
+        why = "REFUSED: the object's content is not what its fact named"
+        return _did("refused", code="CONTENT_CHANGED", why=why)
     await context.checkpoint("begun", {"version": found.version})
     point("before-act", of=context.service)
     if task.action == PURGE:
@@ -127,7 +131,7 @@ async def act(context: TaskContext) -> Outcome:
     except Rejected as rejected:
         if rejected.rejection.code != "CONTENT_CHANGED":
             raise
-        return _did("refused", why=f"REFUSED: {rejected.rejection.message}")
+        return _did("refused", code="CONTENT_CHANGED", why=f"REFUSED: {rejected.rejection.message}")
     return _did("moved", version=moved.version)
 
 
@@ -140,16 +144,34 @@ async def _ask_again(context: TaskContext, task: ActTask) -> Standing:
         await conn.close()
 
 
-async def _unlike(context: TaskContext, replacement: Artifact) -> str | None:
-    """How the stored object differs from the artifact that must be there before the other goes; None: it does not."""
+async def _spare(context: TaskContext, task: ActTask, why: str) -> Outcome:
+    """Leave it. Where an earlier attempt had begun, its worker may still be about to delete that version: then the same
+    content is stored once more, so that what a zombie deletes is not what is kept."""
+    begun = context.chunks.get("begun")
+    if begun is None:
+        return _did("spared", why=why)
+    found = await context.store.head(task.uri, version=begun["version"])
+    if found is None:
+        return await _not_there(context, task)
+    whole = Artifact(kind=task.kind, id=task.artifact, uri=task.uri, size=found.size)
+    path = await context.fetch(whole, "spared")
+    tags = await context.store.read_tags(task.uri, version=found.version)
+    again = await context.store.put_file(context.store.key_of(task.uri), path, sha256=task.artifact, tags=tags)
+    await context.store.delete(task.uri, version=found.version)
+    return _did("out of reach", why=why, version=again.version)
+
+
+async def _unlike(context: TaskContext, replacement: Artifact) -> tuple[str, str] | None:
+    """How the stored object differs from the artifact that must be there before the other goes, as a code and in words;
+    None: it does not."""
     found = await context.store.head(replacement.uri)
     what = f"the {replacement.kind.value} {replacement.id[:12]} that replaces it"
     if found is None:
-        return f"{what} is not in the store"
+        return "REPLACEMENT_MISSING", f"{what} is not in the store"
     if found.size != replacement.size:
-        return f"{what} has {found.size} bytes, {replacement.size} were recorded"
+        return "REPLACEMENT_CHANGED", f"{what} has {found.size} bytes, {replacement.size} were recorded"
     if found.sha256 != replacement.id:
-        return f"{what} has another checksum in the store"
+        return "REPLACEMENT_CHANGED", f"{what} has another checksum in the store"
     return None
 
 
@@ -190,11 +212,15 @@ async def restore(context: TaskContext) -> Outcome:
         waited = (context.lease.started_at - context.lease.created_at).total_seconds()
         after = min(max(waited * POLL_SHARE, POLL_AT_LEAST), POLL_AT_MOST)
         return Retry(
-            reason="the store makes it readable",
+            reason=f"WAITING_RESTORE: to be expected by {_expected(context, waiting):%Y-%m-%d %H:%M} UTC",
             after=timedelta(seconds=after),
             waits_for=f"store:{task.artifact}",
         )
     return Done(result=_readable(task, there))
+
+
+def _expected(context: TaskContext, waiting: Mapping[str, ObjectFacts]) -> datetime:
+    return context.lease.created_at + max(RESTORE_TAKES[head.storage_class] for head in waiting.values())
 
 
 def _readable(task: RestoreTask, there: Mapping[str, ObjectFacts]) -> dict[str, Any]:

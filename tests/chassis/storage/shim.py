@@ -30,6 +30,10 @@ class Fault(Enum):
     """Promise the whole body, send half of it, close the connection."""
     flipped = auto()
     """Store other bytes than were sent."""
+    expired = auto()
+    """An archived object whose restored copy is gone: a read is refused, HEAD says nothing of a restore."""
+    pending = auto()
+    """An archived object whose restore is under way: a read is refused, HEAD says so."""
 
 
 Rule = Callable[[web.Request], "Fault | None"]
@@ -88,7 +92,13 @@ class Shim:
         promised = request.headers.get("x-amz-checksum-sha256")
         if self.checks_sums and promised and promised != _sum(body):
             return web.Response(status=400, text=_ERROR.format("BadDigest"))
+        if fault in (Fault.expired, Fault.pending) and request.method == "GET":
+            return web.Response(status=403, text=_ERROR.format("InvalidObjectState"))
         status, headers, content = await self._forward(request, body)
+        if fault in (Fault.expired, Fault.pending):
+            headers.popall("x-amz-restore", None)
+        if fault is Fault.pending:
+            headers["x-amz-restore"] = 'ongoing-request="true"'
         if self.checks_sums and status == 200:
             content = self._with_sum(request, body, headers, content)
         if fault is Fault.lost:
