@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--noticed", type=float, default=0.5, help="share of reclaims with two minutes' notice")
     parser.add_argument("--revive-hours", type=float, help="a person revives dead letters this often; else nobody does")
     parser.add_argument("--cap-hours", type=float, default=5_000.0, help="virtual hours after which a play is given up")
+    parser.add_argument("--each-chunk", action="store_true", help="a call of queue.checkpoint for each chunk: slower")
     parser.add_argument("--processes", type=_count, default=2, help="strategies played at a time")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON document, last")
     return parser

@@ -75,9 +75,10 @@ class Figures:
     waiting_hours: float
     makespan_hours: float
     """Until the last task ended, well or not."""
-    bound_hours: float
-    """No fleet of this size can be faster: all needed hours on all workers, or the longest task."""
+    share_hours: float
+    """All needed hours over all workers: with the next one, what no fleet of this size can beat."""
     longest_hours: float
+    """The longest task, undisturbed."""
     chunk_minutes: float | None
     """Mean, without the recording."""
     calls: Mapping[str, int]
@@ -119,7 +120,7 @@ def figures(
         wasted_percent=100 * wasted / tally.busy if tally.busy else 0.0,
         waiting_hours=tally.waiting / HOUR,
         makespan_hours=ended / HOUR,
-        bound_hours=max(math.fsum(durations) / workers, max(durations)) / HOUR,
+        share_hours=math.fsum(durations) / workers / HOUR,
         longest_hours=max(durations) / HOUR,
         chunk_minutes=math.fsum(chunks) / len(chunks) if chunks else None,
         calls=dict(sorted(tally.calls.items())),

@@ -77,6 +77,7 @@ async def _played(dsn: str, args: argparse.Namespace, strategy: Strategy, mtbf: 
                 strategy=strategy.name,
                 revive_hours=args.revive_hours,
                 cap_hours=args.cap_hours,
+                each_chunk=args.each_chunk,
             )
             began = time.monotonic()
             figures = await play.run()

@@ -7,14 +7,17 @@ the machines and the minutes are drawn.
 **Renewals.** A worker renews every quarter of its lease; at 61,000 hours of work that is 15 million statements of which
 none changes anything while the machine lives. Who reads `lease_until` is the sweep alone, and it asks one question:
 has it passed? Along a chain of renewals the answer is no at every moment until the machine vanishes, and afterwards it
-is yes from (last renewal of the chain + lease) on. So `queue.renew` is called once per `RENEWED_AHEAD` (6 h) with the
+is yes from (last renewal of the chain + lease) on. So `queue.renew` is called once per `RENEWED_AHEAD` (24 h) with the
 deadline that the last renewal of that stretch would set: no sweep before can tell the difference, and the deadline
 after a machine's end is the same to the microsecond. A renewal that finds its lease gone stops the simulation.
 
 **Sweeps.** Every worker process sweeps each quarter of a lease. Sweeps that find nothing change nothing: only the first
 one after an expiry is made, on a grid as wide as if one process alone swept.
 
-**Checkpoints** are stored small (no artifact's address): what is measured here is the fleet, not the row's width.
+**Checkpoints.** Who reads a checkpoint is the task's next claim alone. So the chunks of an attempt are recorded by one
+`queue.checkpoint` when the attempt ends: at the machine's end for a machine that vanishes, with the chunks that it had
+recorded by then and under the same fence. With `each_chunk` every chunk is a call of its own at its own time; a test
+holds the two against each other. What is stored is small (no artifact's address).
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ from tests.simulate.work import Job
 
 KIND = "interval"
 POOL = "spot"
-RENEWED_AHEAD = 6 * HOUR
+RENEWED_AHEAD = 24 * HOUR
 DEFAULTS = WorkerSettings()
 LEASE = DEFAULTS.lease_seconds
 BEAT = LEASE / RENEWALS_PER_LEASE
@@ -72,6 +75,8 @@ class Attempt:
     """Chunks that are recorded nowhere, the one in hand first."""
     recorded: float = 0.0
     """Seconds of this attempt that outlive it."""
+    unwritten: list[str] = field(default_factory=list)
+    """Recorded chunks that the ledger was not told of yet."""
     expires: float = 0.0
 
 
@@ -95,6 +100,7 @@ class Play:
     revive_hours: float | None = None
     cap_hours: float = 5_000.0
     """Virtual hours after which nobody waits any longer."""
+    each_chunk: bool = False
 
     clock: VirtualClock = field(init=False)
     tally: Tally = field(init=False, default_factory=Tally)
@@ -179,6 +185,7 @@ class Play:
         self._idle.pop(worker, None)
         attempt = worker.attempt
         if attempt is not None:
+            await self._checkpoint(attempt)
             self._ended(worker, attempt, "loss")
             self._lost[attempt.job.key] = (self.clock.now, attempt.expires)
             sweep = (math.floor(attempt.expires / SWEEP) + 1) * SWEEP
@@ -209,7 +216,8 @@ class Play:
             return
         job = self._by_key[leases[0].key]
         now = self.clock.now
-        todo = deque((name, minutes) for name, minutes in job.chunks if name not in leases[0].checkpoint)
+        recorded = {name for value in leases[0].checkpoint.values() for name in value["chunks"]}
+        todo = deque((name, minutes) for name, minutes in job.chunks if name not in recorded)
         attempt = Attempt(lease=leases[0], job=job, began=now, todo=todo, expires=now + LEASE)
         worker.attempt = attempt
         await self._renew(worker, attempt)
@@ -248,13 +256,9 @@ class Play:
         name, _ = attempt.todo.popleft()
         attempt.recorded += seconds
         if attempt.job.checkpoints:
-            if "ledger_now" in queue.CHECKPOINT:
-                await self.clock.tell()
-            async with self.ledger.connection() as conn:
-                held = await queue.checkpoint(conn, attempt.lease, chunk=name, value={"seconds": round(seconds, 3)})
-            self.tally.calls["checkpoint"] += 1
-            if not held:
-                raise LeaseLost(f"{attempt.job.key}: its machine lives and renewed in time")
+            attempt.unwritten.append(name)
+            if self.each_chunk:
+                await self._checkpoint(attempt)
             if worker.stopping:
                 await self._release(worker, attempt)
                 return
@@ -266,6 +270,7 @@ class Play:
     async def _finish(self, worker: Worker, attempt: Attempt) -> None:
         if worker.attempt is not attempt:
             return
+        await self._checkpoint(attempt)
         await self.clock.tell()
         result = {"seconds": round(self.clock.now - attempt.began, 3)}
         ending = await settle(self.ledger, self._service, attempt.lease, Done(result=result))
@@ -275,7 +280,21 @@ class Play:
         self._ended(worker, attempt, "done")
         await self._claim(worker)
 
+    async def _checkpoint(self, attempt: Attempt) -> None:
+        if not attempt.unwritten:
+            return
+        if "ledger_now" in queue.CHECKPOINT:
+            await self.clock.tell()
+        name, value = attempt.unwritten[-1], {"chunks": attempt.unwritten}
+        async with self.ledger.connection() as conn:
+            held = await queue.checkpoint(conn, attempt.lease, chunk=name, value=value)
+        self.tally.calls["checkpoint"] += 1
+        if not held:
+            raise LeaseLost(f"{attempt.job.key}: its machine lived and renewed in time")
+        attempt.unwritten.clear()
+
     async def _release(self, worker: Worker, attempt: Attempt) -> None:
+        await self._checkpoint(attempt)
         await self.clock.tell()
         ending = await settle_release(self.ledger, self._service, attempt.lease)
         self.tally.calls["release"] += 1

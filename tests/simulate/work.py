@@ -32,8 +32,8 @@ SIGMA_INTERVALS = 0.7
 SIGMA_BINS = 0.5
 SIGMA_PREDICTION = 0.3
 WEIGHT_OF_MEAN = 20
-"""Work per base that the planner is told of an interval of mean work. It counts at least 1 per base: what is predicted at
-less than a twentieth of the mean is taken for a twentieth."""
+"""Work per base that the planner is told of an interval of mean work. It counts at least 1 per base: what is predicted
+at less than a twentieth of the mean is taken for a twentieth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
