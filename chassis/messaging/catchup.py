@@ -44,7 +44,11 @@ async def _until_passed(ledger: Ledger, settings: KafkaSettings, group: str) -> 
                 spans = await incarnation.behind(conn)
             if not spans:
                 break
-            settled = await _settled(asking, [TopicPartition(span.topic, span.partition) for span in spans])
+            partitions = [TopicPartition(span.topic, span.partition) for span in spans]
+            # assigned, so that it learns of all topics at once; paused, so that it reads none
+            asking.assign(partitions)
+            asking.pause(*partitions)
+            settled = await _settled(asking, partitions)
             async with ledger.connection() as conn:
                 for tp, offset in settled.items():
                     await incarnation.caught_up(conn, topic=tp.topic, partition=tp.partition, offset=offset)

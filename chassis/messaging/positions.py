@@ -39,8 +39,9 @@ class GroupBusy(Exception):
 class Log:
     """Kafka's log as backup and restore see it. Use `open_log`."""
 
-    def __init__(self, *, admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
+    def __init__(self, *, admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer, settings: KafkaSettings) -> None:
         self._admin = admin
+        self._reader = reader
         self._settings = settings
 
     async def cluster(self) -> str:
@@ -48,7 +49,8 @@ class Log:
         return str((await self._admin.describe_cluster())["cluster_id"])
 
     async def span(self, topics: Sequence[str]) -> tuple[Offsets, Offsets]:
-        """First offset and the one past the last, by partition; topics that are not there have none."""
+        """First offset and the one past the last, by partition; topics that are not there have none. Milliseconds from
+        the second call on: the first one learns where the partitions lie."""
         described = await self._admin.describe_topics(list(topics))
         partitions = [
             TopicPartition(topic["topic"], partition["partition"])
@@ -56,10 +58,12 @@ class Log:
             if topic["error_code"] != TOPIC_UNKNOWN
             for partition in topic["partitions"]
         ]
-        async with self._asking() as asking:
-            begins = await asking.beginning_offsets(partitions)
-            ends = await asking.end_offsets(partitions)
-        return dict(begins), dict(ends)
+        if self._reader.assignment() != set(partitions):
+            # assigned, so that the client learns of all topics at once; paused, so that it reads none
+            self._reader.assign(partitions)
+            self._reader.pause(*partitions)
+        begins = await self._reader.beginning_offsets(partitions)
+        return dict(begins), dict(await self._reader.end_offsets(partitions))
 
     async def committed(self, group: str) -> Offsets:
         found = await self._admin.list_consumer_group_offsets(group)
@@ -134,8 +138,11 @@ async def _committed(asking: AIOKafkaConsumer, offsets: Mapping[TopicPartition, 
 async def open_log(settings: KafkaSettings) -> AsyncIterator[Log]:
     """Raises aiokafka's errors when Kafka does not answer."""
     admin = AIOKafkaAdminClient(**plain_options(settings))
-    await admin.start()
+    reader = AIOKafkaConsumer(**plain_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     try:
-        yield Log(admin=admin, settings=settings)
+        await admin.start()
+        await reader.start()
+        yield Log(admin=admin, reader=reader, settings=settings)
     finally:
+        await reader.stop()
         await admin.close()

@@ -39,7 +39,7 @@ Services = Mapping[str, "Service"]
 """By name: every service of the site, as it is built here."""
 
 LOCK_TRIES = 20
-CLOCK = "select ledger_now()"
+_TOPIC_NAMES = tuple(topic.name for topic in TOPICS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,7 @@ async def _write(
         log = await leaving.enter_async_context(open_log(settings.kafka))
         names = await _ledgers(dsn, services)
         # read before the snapshot: behind what the ledgers know they cost a duplicate, ahead of it an event
+        await log.span(_TOPIC_NAMES)
         settled = {name: await log.committed(group_of(name)) for name in names}
         moment = await leaving.enter_async_context(_one_moment(dsn, names, log))
         conn = moment.conn
@@ -149,7 +150,7 @@ async def _one_moment(dsn: str, names: Sequence[str], log: Log) -> AsyncIterator
             await conn.execute("begin isolation level repeatable read read only")
             await conn.fetchval("select 1")  # the snapshot is that of the first query
             async with asyncio.timeout(10):
-                _, ends = await log.span([topic.name for topic in TOPICS])
+                _, ends = await log.span(_TOPIC_NAMES)
         finally:
             await holding.rollback()
         yield _Moment(conn=conn, ends=ends)
@@ -201,7 +202,7 @@ async def _records(
     writing: Writing, log: Log, ends: Offsets, settled: Mapping[str, Offsets], services: Services
 ) -> int:
     """Keep what some service had still to settle: on another Kafka it would be lost with the log."""
-    begins, _ = await log.span([topic.name for topic in TOPICS])
+    begins, _ = await log.span(_TOPIC_NAMES)
     count = 0
     with writing.compressed(bundle.RECORDS) as out:
         for tp, end in sorted(ends.items()):
