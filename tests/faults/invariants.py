@@ -1,26 +1,49 @@
-"""What must hold after any fault, checked over a ledger and the topics that it feeds.
+"""What must hold after any fault, checked over ledgers, topics and store.
 
 I1  one committed result per task key
 I2  lease epochs only grow, and a stale epoch writes nothing
 I3  every committed result's event is published at least once, and its consumers act once
+I4  nothing is purged or tiered away without a verified copy of what replaces it; what was committed is there
+I5  the panel equals the undisturbed run's, byte for byte: `Plant.undisturbed` against `Going.panel()`
+
+`check` looks at one ledger of the service `tiny`, `check_plant` at all six services.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from chassis.ledger.ledger import Ledger
+from console.supervisor import SERVICES
+from tests.support.flow.plant import Plant
+from tests.support.flow.records import Record, read_all
 from tests.support.site import records_of
 
-TASKS = "select key, subject, state, epoch, checkpoint, result, error from task order by key"
+TASKS = """
+select key, slug, kind, subject, belongs_to, payload, state, epoch, checkpoint, result, error from task order by key
+"""
 ATTEMPTS = "select task_key, incarnation, epoch, ending from attempt order by ended_at, incarnation, epoch"
 SEEN = "select sample, times from seen"
 OUTBOX = "select convert_from(key, 'UTF8') as key from outbox"
+INBOX = "select event_id::text as id, type from inbox"
+QUARANTINED = 'select topic, "offset" from quarantine'
 _ATTEMPT_IN_URI = re.compile(r"/working/[a-z]+/[^/]+/\d+-(\d+)/")
+_URI = re.compile(r'(?:s3|file)://[^"\s]+')
+ANNOUNCED = {
+    ("ingest", "check"): "run.completed",
+    ("align", "align"): "cram.ready",
+    ("align", "call"): "gvcf.ready",
+    ("jointcall", "plan"): "cohort.frozen",
+    ("jointcall", "interval"): "interval.genotyped",
+    ("vqsr", "finalise"): "panel.recalibrated",
+    ("annotate", "release"): "panel.released",
+}
+"""Which topic tells of a task's result, by service and kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,3 +132,88 @@ def _published_and_acted(done: Iterable[Any], unsent: set[str], counts: Counts, 
             yield Broken(invariant="I3", key=key, how=f"its fact has {counts.distinct[subject]} ids")
         if acts and counts.acted[subject] != 1:
             yield Broken(invariant="I3", key=key, how=f"its consumer acted {counts.acted[subject]} times")
+
+
+async def check_plant(plant: Plant) -> int:
+    """Assert I1 to I4 over everything the six services of a quiet plant hold; the failure names each key and what it
+    broke. Returns how many committed results were looked at, so that a check over nothing shows."""
+    records = await read_all(plant.bootstrap)
+    by_topic: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_topic[record.topic].append(record)
+    broken: list[Broken] = []
+    looked_at = 0
+    for service in SERVICES:
+        tasks = await plant.rows(service, TASKS)
+        attempts = await plant.rows(service, ATTEMPTS)
+        counts = Counts()
+        broken += _one_result(tasks, attempts, counts)
+        broken += _epochs_grow(tasks, attempts)
+        broken += _winner_wrote(tasks, attempts)
+        broken += _once_each(tasks)
+        broken += _told(service, tasks, by_topic)
+        inbox = {row["id"] for row in await plant.rows(service, INBOX)}
+        held = {(row["topic"], row["offset"]) for row in await plant.rows(service, QUARANTINED)}
+        heard = [record for topic in plant.topics_of(service) for record in by_topic[topic]]
+        broken += _heard(service, heard, inbox, held)
+        done = [task for task in tasks if task["state"] == "done"]
+        broken += await _there(plant, service, done)
+        looked_at += len(done)
+    assert not broken, "\n".join(str(one) for one in broken)
+    return looked_at
+
+
+def _winner_wrote(tasks: Iterable[Any], attempts: Iterable[Any]) -> Iterable[Broken]:
+    """A result names only outputs of the attempt that committed it."""
+    winners = {one["task_key"]: f"{one['incarnation']}-{one['epoch']}" for one in attempts if one["ending"] == "done"}
+    for task in tasks:
+        for uri in uris_in(task["result"]):
+            _, own, rest = uri.partition(f"/{task['slug']}/")
+            if own and rest.split("/")[0] != winners.get(task["key"]):
+                yield Broken(invariant="I2", key=task["key"], how=f"its result names {uri} of another attempt")
+
+
+def _once_each(tasks: Iterable[Any]) -> Iterable[Broken]:
+    """The same work under two keys is the same event acted on twice."""
+    seen: dict[tuple[str, str, str], str] = {}
+    for task in tasks:
+        work = task["kind"], task["subject"], json.dumps(task["payload"], sort_keys=True)
+        same = seen.setdefault(work, task["key"])
+        if same != task["key"]:
+            yield Broken(invariant="I3", key=task["key"], how=f"it is the same work as {same}")
+
+
+def _told(service: str, tasks: Iterable[Any], by_topic: Mapping[str, list[Record]]) -> Iterable[Broken]:
+    """Each committed result stands in a published fact of one id and one content."""
+    for task in tasks:
+        topic = ANNOUNCED.get((service, task["kind"]))
+        if topic is None or task["state"] != "done":
+            continue
+        named = uris_in(task["result"]) or {task["belongs_to"] or task["subject"]}
+        telling = [one for one in by_topic[topic] if all(name.encode() in one.body for name in named)]
+        facts = {(one.event_id, one.body) for one in telling}
+        if len(facts) != 1:
+            yield Broken(invariant="I3", key=task["key"], how=f"{len(facts)} facts of {topic} name its result")
+
+
+def _heard(service: str, records: Iterable[Record], inbox: set[str], held: set[Any]) -> Iterable[Broken]:
+    for record in records:
+        if record.event_id not in inbox and (record.topic, record.offset) not in held:
+            key = f"{record.topic}@{record.offset}"
+            yield Broken(invariant="I3", key=key, how=f"{service} has neither acted on it nor put it aside")
+
+
+async def _there(plant: Plant, service: str, done: Iterable[Any]) -> list[Broken]:
+    """What a committed result names lies in the store."""
+    broken = []
+    for task in done:
+        for uri in uris_in(task["result"]) - plant.seen_there:
+            if await plant.store.head(uri) is None:
+                broken.append(Broken(invariant="I4", key=task["key"], how=f"{service} committed {uri}: it is gone"))
+            else:
+                plant.seen_there.add(uri)
+    return broken
+
+
+def uris_in(value: object) -> set[str]:
+    return set(_URI.findall(json.dumps(value)))

@@ -29,6 +29,12 @@ class Between:
         assert self._database is not None
         self._call(act, self._database)
 
+    @property
+    def swallowed(self) -> bool:
+        """Whether what the database's proxy was told to swallow has come."""
+        assert self._database is not None
+        return self._database.swallowed.is_set()
+
     def store(self, rule: Rule) -> None:
         """What the store does to each request from now on."""
         assert self._shim is not None

@@ -31,8 +31,8 @@ def reads_of(person: str, mate: int) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reads:
-    """A run's read source. `people` names whose reads a sample gets; `edition` stands in each file's gzip header, so that
-    files of the same reads are other files; `broken` are samples whose second mate is cut short."""
+    """A run's read source. `people` names whose reads a sample gets; `edition` stands in each file's gzip header, so
+    that files of the same reads are other files; `broken` are samples whose second mate is cut short."""
 
     people: Mapping[str, str]
     edition: int

@@ -51,15 +51,14 @@ from tests.conftest import until
 from tests.support.flow import material, panel
 from tests.support.flow.between import Between
 from tests.support.flow.records import lag
+from tests.support.proxy import Proxy
 from tests.support.site import producer
 
 Engines = Literal["seeded", "real"]
 Role = Literal["consume", "work"]
 PATIENCE_S = {"seeded": 90.0, "real": 120.0}
-STANDING = """
-select subject, state, waits_for from status_subject
-where waits_for is not null or state in ('rejected', 'failed', 'refused')
-"""
+STANDING = "select subject, state, waits_for from status_subject order by since desc limit 10"
+HELD = "select code, topic, rejection from status_quarantine where state = 'held' limit 5"
 UNENDED = "select key, state, reason, error from task where state in ('ready', 'leased', 'failed') order by key"
 BUSY = "select count(*) from task where state in ('ready', 'leased')"
 UNSENT = "select count(*) from outbox"
@@ -80,6 +79,7 @@ class Plant:
     stack: EmbeddedStack
     between: Between
     services: Services
+    config: Path
     ledgers: Mapping[str, Ledger]
     store: Store
     identity: Identity
@@ -87,6 +87,8 @@ class Plant:
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     undisturbed: Mapping[str, str] = field(default_factory=dict)
     """The content of a panel that nothing disturbed, by file."""
+    seen_there: set[str] = field(default_factory=set)
+    """Objects that a check has found already."""
 
     @property
     def bootstrap(self) -> str:
@@ -138,7 +140,7 @@ class Plant:
             stand = [
                 f"{service}: {tuple(row)}"
                 for service in SERVICES
-                for query in (UNENDED, STANDING)
+                for query in (UNENDED, STANDING, HELD)
                 for row in await self.rows(service, query)
             ]
             ailing = [f"{one.name} {one.state}: {one.last_words(8)}" for one in self.services.health() if not one.well]
@@ -162,6 +164,17 @@ class Plant:
     def topics_of(self, service: str) -> tuple[str, ...]:
         return with_common(build(builder_of(service, self.engines), self.settings)).subscriptions.topics
 
+    def heal(self) -> None:
+        """Whatever a test left: points that were armed and not reached, a spoilt network, a server that is down."""
+        for armed in self.faults.iterdir():
+            armed.unlink()
+        self.between.database(Proxy.mend)
+        self.between.store_well()
+        for server in (self.stack.kafka, self.stack.postgres):
+            server.process.resume()
+            if not server.process.running:
+                server.start()
+
     # --- what is done to it
 
     def process(self, service: str, role: Role) -> Health:
@@ -178,6 +191,10 @@ class Plant:
     def signal(self, service: str, role: Role, number: signal.Signals) -> None:
         os.kill(self.pid(service, role), number)
 
+    def resume(self, pid: int) -> None:
+        """SIGCONT to a process that an armed point has stopped."""
+        os.kill(pid, signal.SIGCONT)
+
     async def kill(self, service: str, role: Role) -> None:
         """kill -9; the supervisor starts it again."""
         before = self.process(service, role).restarts
@@ -188,6 +205,17 @@ class Plant:
             return now.restarts > before and now.state == "running"
 
         await self.until(again)
+
+    @asynccontextmanager
+    async def another(self, service: str, role: Role, *, slots: int = 1) -> AsyncIterator[Services]:
+        """One more process of this service beside the one that runs."""
+        planned = Planned(service=service, role=role, slots=slots, builder=builder_of(service, self.engines))
+        more = Services(self.config, (planned,), logs=self.folder / f"logs-{next(self.numbers)}")
+        await asyncio.to_thread(more.start)
+        try:
+            yield more
+        finally:
+            await asyncio.to_thread(more.stop, grace_s=10.0)
 
     def arm(self, point: str, number: signal.Signals) -> None:
         """The next process that comes to this point (`align.after-upload`) sends itself the signal."""
@@ -321,6 +349,7 @@ async def running_plant(
             stack=stack,
             between=between,
             services=services,
+            config=config,
             ledgers=ledgers,
             store=store,
             identity=read_identity(settings.site),

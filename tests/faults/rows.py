@@ -1,0 +1,10 @@
+"""On which engines a row runs. `make test` runs the seeded ones, `make faults` the real tools too."""
+
+from __future__ import annotations
+
+import pytest
+
+seeded = pytest.mark.parametrize("running", ["seeded"], indirect=True)
+seeded_and_real = pytest.mark.parametrize(
+    "running", ["seeded", pytest.param("real", marks=pytest.mark.real_tools)], indirect=True
+)
