@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chassis.errors import reject
+from chassis.errors import Rejected, reject
 from chassis.ledger.ledger import open_ledger
 from chassis.outcomes import Done, Outcome
 from chassis.reference.local import LocalReference
@@ -141,10 +142,14 @@ async def _generation(
 
 
 async def _input(context: TaskContext, entry: Mapping[str, Any]) -> GvcfInput:
-    """A sample's gVCF on this host, under the name that stands inside it."""
+    """A sample's gVCF on this host, under the name that stands inside it. Raises Rejected, naming the sample's key."""
     files = Gvcf.model_validate(entry)
-    path = await context.fetch_shared(files.gvcf, f"{entry['sample']}.g.vcf.gz")
-    index = await context.fetch_shared(files.index, f"{entry['sample']}.g.vcf.gz.tbi")
+    name = f"{entry['sample']}.g.vcf.gz"
+    try:
+        path = await context.fetch_shared(files.gvcf, name)
+        index = await context.fetch_shared(files.index, f"{name}.tbi")
+    except Rejected as rejected:
+        raise Rejected(replace(rejected.rejection, where=f"{name}, {rejected.rejection.where}")) from rejected
     must_cover = context.settings.jointcall.coverage_policy != "note" and not files.gaps_accepted
     name = sample_name_of(path)
     context.withheld.add(name, key=entry["sample"])
