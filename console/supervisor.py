@@ -31,6 +31,7 @@ YOUNG_S = 1.0  # before it listens for SIGTERM; it has done nothing yet, so that
 LOG_KEPT_BYTES = 32 << 20  # a larger log of an earlier start makes room: one older generation is kept
 VIGIL_S = 1.0  # between two looks at what the processes say of themselves
 START_S = 300.0  # from its start to its first report, imports on a busy machine included
+STARTS = "it starts"
 HANGS_KEPT_S = 3600.0
 LONGEST_PATIENCE_S = 900.0
 REFUSED = 3
@@ -135,7 +136,7 @@ class Services:
     """The processes of a plan. `start` returns at once; a thread per process waits for its end and starts it again."""
 
     def __init__(self, settings_path: Path, plan: Sequence[Planned], *, logs: Path, vigil: Vigil | None = None) -> None:
-        self._kept = tuple(_Kept(planned, settings_path, logs) for planned in plan)
+        self._kept = tuple(_Kept(planned, settings_path, logs, watched=vigil is not None) for planned in plan)
         self._vigil = vigil
         self._watching: threading.Thread | None = None
         self._over = threading.Event()
@@ -175,8 +176,9 @@ class Services:
 class _Kept:
     """One process under `chassis/worker/shim.py`: the end of our pipe kills its whole group, also after kill -9."""
 
-    def __init__(self, planned: Planned, settings_path: Path, logs: Path) -> None:
+    def __init__(self, planned: Planned, settings_path: Path, logs: Path, *, watched: bool) -> None:
         self._planned = planned
+        self._watched = watched
         self._settings_path = settings_path
         self._log = logs / f"{planned.name.replace(' ', '-')}.log"
         self._leaving = threading.Event()
@@ -245,7 +247,7 @@ class _Kept:
         report = said.get(process.pid)
         if report is None:
             young = now - self._started < START_S
-            self._hear(live=young, ready=False, why_not="it starts" if young else "it has never said how it is")
+            self._hear(live=young, ready=False, why_not=STARTS if young else "it has never said how it is")
         else:
             live = report.live_within(vigil.silent_s)
             self._hear(live=live, ready=live and report.ready, why_not=report.why_not(vigil.silent_s))
@@ -309,6 +311,7 @@ class _Kept:
         finally:
             os.close(read)
         self._started = time.monotonic()
+        self._hear(live=True, ready=not self._watched, why_not=STARTS if self._watched else "")
         self._enter("running")
 
     def _enter(self, state: Literal["running", "resting", "refused", "stopped"]) -> None:

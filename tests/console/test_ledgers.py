@@ -11,10 +11,14 @@ from typing import Any
 import asyncpg
 import pytest
 
+from chassis.health.expected import load_expected
+from chassis.health.stuck import look
+from chassis.ledger.ledger import open_ledger
+from chassis.service import build
 from chassis.settings import Settings, load
 from console import views as v
 from console.commands_out import account_name
-from console.site import migrate_ledgers
+from console.site import builder_of, migrate_ledgers
 from console.snapshot import take
 from console.supervisor import SERVICES
 from tests.conftest import until
@@ -46,6 +50,11 @@ LEARN_CALLED = """
 insert into jointcall.sample (key, project, version, gvcf, reference_name, reference_digest, pipeline, verdict, reasons,
                               mean_coverage, since)
 values ($1, 'GENOMES', 1, '{}', 'GRCh38', $2, 'gatk', 'fail', '["depth is 5, at least 20"]', 5.0, now())
+"""
+
+LEARN_VERSION = """
+insert into align.sample_version (sample, version, project, run, arrived, state, since)
+values ($1, 1, 'GENOMES', $2, '{}', 'calling', now() - interval '2 hours')
 """
 
 
@@ -86,7 +95,7 @@ async def test_the_console_cannot_write(database: str, ledgers: asyncpg.Connecti
 async def test_every_view_that_the_console_asks_for_is_there(
     database: str, ledgers: asyncpg.Connection[asyncpg.Record]
 ) -> None:
-    everywhere = (v.BACKLOG, v.OUTBOX, v.HELD)
+    everywhere = (v.BACKLOG, v.OUTBOX, v.HELD, v.STUCK)
     theirs = {
         "ingest": (v.LABELS,),
         "jointcall": (v.SAMPLES, v.COHORTS),
@@ -121,6 +130,36 @@ async def test_status_resolves_labels_and_merges_what_services_say(
     assert "HG00101 (GENOMES)" in shown.out
     assert "HG00100" not in shown.out
     assert max(map(len, shown.out.splitlines())) <= 100
+
+
+async def test_a_stuck_subject_shows_in_status_with_what_it_waits_for_until_it_moves(
+    cohortstream: Command, site: Site, ledgers: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Every service's watchdog looks at its own ledger. A sample has been in calling for two hours and has no task; the
+    one that was refused waits for a person, and rests."""
+    await ledgers.execute(LEARN_VERSION, ONE, RUN)
+
+    async def status() -> Ran:
+        for service in SERVICES:
+            async with open_ledger(dsn=site.database, service=service) as ledger:
+                await look(build(builder_of(service), site.settings), ledger, load_expected(service))
+        return await in_thread(cohortstream, "--config", site.config, "status", "--json")
+
+    ran = await status()
+    assert ran.code == 0
+    (stuck,) = ran.document["stuck"]
+    assert (stuck["service"], stuck["kind"], stuck["state"]) == ("align", "sample", "calling")
+    assert (stuck["label"], stuck["waits_for"]) == ("HG00100", "its variant calls")
+    assert stuck["expected_seconds"] == 3600
+    shown = await in_thread(cohortstream, "--config", site.config, "status")
+    assert shown.code == 0
+    (line,) = (line for line in shown.out.splitlines() if "align: sample" in line)
+    assert line.split()[:2] == ["HG00100", "(GENOMES)"]
+    assert "120 min" in line or "2 h" in line
+    assert max(map(len, shown.out.splitlines())) <= 100
+
+    await ledgers.execute("update align.sample_version set state = 'called', since = now()")
+    assert (await status()).document["stuck"] == []
 
 
 async def test_a_run_shows_its_refusals_with_the_laboratorys_file_names(

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from console.supervisor import Planned, Services, default_plan, service_environment
+from console import supervisor
+from console.supervisor import Planned, Services, Vigil, default_plan, service_environment
 
 DEADLINE_S = 20.0
 
@@ -51,8 +52,8 @@ def alive(pid: int) -> bool:
 def keep(tmp_path: Path) -> Iterator[Callable[..., Services]]:
     made: list[Services] = []
 
-    def start(*plan: Planned) -> Services:
-        services = Services(tmp_path / "runtime.toml", plan, logs=tmp_path / "logs")
+    def start(*plan: Planned, vigil: Vigil | None = None) -> Services:
+        services = Services(tmp_path / "runtime.toml", plan, logs=tmp_path / "logs", vigil=vigil)
         services.start()
         made.append(services)
         return services
@@ -150,6 +151,90 @@ services.start()
 import signal
 signal.pause()
 """
+
+
+REPORTING = """
+import asyncio, signal, sys
+from pathlib import Path
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+from chassis.health.process import STARTING, attended
+from chassis.settings import HealthSettings
+
+async def main():
+    settings = HealthSettings(beat_seconds=0.1)
+    async with attended(service="align", role="work", state_dir=Path(sys.argv[2]), settings=settings) as pulse:
+        pulse.over(STARTING)
+        if Path(sys.argv[2], "deadlocked").exists():
+            Path(sys.argv[2], "deadlocked").unlink()
+            pulse.expect("slot 0", within_s=0.3)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reporting(Planned):
+    """A process that says how it is, as a service's do; one in whose folder lies `deadlocked` has a loop that hangs."""
+
+    folder: Path
+
+    def argv(self, settings_path: Path) -> tuple[str, ...]:
+        return (sys.executable, "-c", REPORTING, str(settings_path), str(self.folder))
+
+
+@pytest.fixture
+def in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.setattr(supervisor, "VIGIL_S", 0.05)
+
+
+def reporting(folder: Path) -> Reporting:
+    return Reporting(service="align", role="work", folder=folder)
+
+
+def test_a_process_that_is_stopped_is_killed_and_started_again(
+    keep: Callable[..., Services], tmp_path: Path, in_the_root: None
+) -> None:
+    services = keep(reporting(tmp_path), vigil=Vigil(folder=tmp_path / "health", silent_s=1.5, restart_s=0.5))
+    wait_for(lambda: services.health()[0].word == "well", "the first report")
+    group = services.health()[0].pid
+    assert group is not None
+    os.killpg(group, signal.SIGSTOP)
+    wait_for(lambda: services.health()[0].word == "hung", "its silence to be noticed")
+    assert services.health()[0].why_not.startswith("silent for ")
+    wait_for(lambda: services.health()[0].restarts == 1 and services.health()[0].word == "well", "the restart")
+    found = services.health()[0]
+    assert (found.hangs, found.live, found.ready) == (1, True, True)
+    assert found.pid != group
+    assert not alive(group)
+
+
+def test_a_process_with_a_loop_that_hangs_is_killed_and_started_again(
+    keep: Callable[..., Services], tmp_path: Path, in_the_root: None
+) -> None:
+    (tmp_path / "deadlocked").touch()
+    services = keep(reporting(tmp_path), vigil=Vigil(folder=tmp_path / "health", silent_s=20, restart_s=0.2))
+    wait_for(lambda: services.health()[0].hangs == 1, "the kill")
+    wait_for(lambda: services.health()[0].restarts == 1 and services.health()[0].word == "well", "the restart")
+
+
+def test_each_hang_of_an_hour_is_borne_for_longer() -> None:
+    vigil = Vigil(folder=Path(), silent_s=20, restart_s=60)
+    assert [vigil.patience_s(hangs) for hangs in (0, 1, 2, 10)] == [60, 120, 240, 900]
+    assert Vigil(folder=Path(), silent_s=20, restart_s=3600).patience_s(3) == 3600
+
+
+def test_a_process_that_never_says_how_it_is_is_young_for_a_while_and_then_hung(
+    keep: Callable[..., Services], tmp_path: Path, in_the_root: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = keep(
+        script("import signal; signal.pause()"), vigil=Vigil(folder=tmp_path / "health", silent_s=1, restart_s=0.1)
+    )
+    wait_for(lambda: services.health()[0].why_not == "it starts", "the first look")
+    assert (services.health()[0].live, services.health()[0].word) == (True, "not ready")
+    monkeypatch.setattr(supervisor, "START_S", 0.0)
+    wait_for(lambda: services.health()[0].restarts >= 1, "the restart")
 
 
 def test_a_process_gets_its_settings_from_its_file_alone() -> None:
