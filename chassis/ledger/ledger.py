@@ -24,7 +24,13 @@ IDLE_IN_TRANSACTION_MS = 30_000
 """One forgotten open snapshot slows every claim to a crawl; the server ends such a session."""
 STATEMENT_MS = 60_000
 GOODBYE_SECONDS = 5.0
-_CONNECTION_TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_CONNECTION_TROUBLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,10 @@ class Ledger:
         except (asyncio.CancelledError, GeneratorExit):
             conn.terminate()
             raise
+        except asyncpg.InternalClientError as error:
+            # It was idle when its server said goodbye, and the driver has not noticed yet: nothing was sent on it.
+            conn.terminate()
+            raise asyncpg.ConnectionDoesNotExistError("the server ended this connection") from error
         finally:
             # A connection that cannot be made ready again is the pool's to replace, not the caller's failure.
             with suppress(*_CONNECTION_TROUBLE):

@@ -25,7 +25,14 @@ BATCH = 500
 POLL_SECONDS = 1.0
 """A notification wakes the relay at once; this is for the one that got lost."""
 STANDBY_SECONDS = 2.0
-TROUBLE = (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+TROUBLE = (
+    KafkaError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # asked just when the server ended the connection
+    OSError,
+    TimeoutError,
+)
 MOST_BACKOFF = 15.0
 GOODBYE_SECONDS = 5.0
 

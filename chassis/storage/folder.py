@@ -32,6 +32,7 @@ from chassis.storage.store import (
 )
 from chassis.storage.sums import blocks, sum_of
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 TEMPORARY = ".new-"
 """Starts the name of a file that is being written; no key part starts with a dot."""
 
@@ -138,6 +139,17 @@ class Folder:
         return entries
 
     def put(
+        self, key: str, source: BinaryIO, *, sha256: str | None, tags: Mapping[str, str], if_absent: bool
+    ) -> Stored:
+        """As the protocol states it. A disk without room is a store that is unavailable, for every host alike."""
+        try:
+            return self._put(key, source, sha256=sha256, tags=tags, if_absent=if_absent)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise StoreUnavailable("write", uri=self.uri(key), said=str(error.strerror)) from error
+
+    def _put(
         self, key: str, source: BinaryIO, *, sha256: str | None, tags: Mapping[str, str], if_absent: bool
     ) -> Stored:
         kept = checked_tags(tags)

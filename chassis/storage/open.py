@@ -43,7 +43,12 @@ async def open_store(settings: StoreSettings) -> AsyncIterator[Store]:
     from chassis.storage.s3 import S3Store
 
     async with open_client(settings) as client:
-        store = S3Store(client=client, bucket=named["bucket"], prefix=named["prefix"] or "")
+        store = S3Store(
+            client=client,
+            bucket=named["bucket"],
+            prefix=named["prefix"] or "",
+            patience_s=settings.patience_seconds,
+        )
         await store.probe()
         yield store
 

@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,10 +22,12 @@ from chassis.ledger import queue
 from chassis.ledger.ledger import Ledger
 from chassis.ledger.tasks import Ending, Lease
 from chassis.ledger.trouble import passes
+from chassis.outcomes import Retry
 from chassis.service import Service
 from chassis.storage import keys
 from chassis.telemetry.context import context_of, current_traceparent, link_to
 from chassis.telemetry.setup import tracer
+from chassis.worker.disk import is_full
 from chassis.worker.host import ChildGone, ChildHost
 from chassis.worker.settle import settle, settle_crash, settle_release
 from chassis.worker.wire import lease_out, outcome_in
@@ -35,12 +37,22 @@ log = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 4
 FENCE_MARGIN = 0.25
 """Without a renewal the child is killed when this part of the lease is left, by this process's own monotonic clock."""
-DATABASE_TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DATABASE_TROUBLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # asked just when the server ended the connection
+    OSError,
+    TimeoutError,
+)
 SIGKILLED = 137
 
 
 class ChildUnable(Exception):
     """A child ended before it could take a task: something is wrong with this host or its settings."""
+
+
+class HostFull(Exception):
+    """The disk of this host is full; the task was given back to be tried elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +73,9 @@ async def run_attempt(
 ) -> Ending | None:
     """Run the attempt to its end and write that down. None when the lease was lost: nothing is written then.
 
-    `held_since` is this process's monotonic clock just before the claim. The child is dead afterwards unless it ended
-    the task by itself. Raises ChildUnable when the child could not even start. `beat` is called at each renewal.
+    `held_since` is this process's monotonic clock just before the claim; `beat` is called at each renewal. The child is
+    dead afterwards unless it ended the task by itself. Raises ChildUnable when the child could not even start, HostFull
+    when the disk has no room.
     """
     attributes: dict[str, str | int] = {
         "cohortstream.task": lease.key,
@@ -77,6 +90,7 @@ async def run_attempt(
         links=link_to(lease.traceparent),
         attributes=attributes,
         record_exception=False,
+        set_status_on_exception=False,
     ) as span:
         async with _folders(site, lease) as (scratch, attempt_log):
             try:
@@ -87,6 +101,9 @@ async def run_attempt(
                 span.add_event("lease lost")
                 span.set_status(Status(StatusCode.ERROR, "lease lost"))
                 return None
+            except HostFull:
+                span.set_status(Status(StatusCode.ERROR, "disk full"))
+                raise
         span.set_attribute("cohortstream.ending", ending.value)
         if ending not in (Ending.done, Ending.waiting):
             span.add_event(ending.value)
@@ -179,7 +196,7 @@ async def _work(
             ending = await _answer(site, child, lease, said)
             if ending is not None:
                 return ending
-    except LeaseLost:
+    except (LeaseLost, HostFull):
         raise
     except ChildGone as gone:
         settling.set()
@@ -210,6 +227,10 @@ async def _answer(site: Site, child: ChildHost, lease: Lease, said: dict[str, An
             return await settle(site.ledger, site.service, lease, outcome_in(outcome))
         case {"say": "stopped"}:
             return await settle_release(site.ledger, site.service, lease)
+        case {"say": "full", "reason": reason}:
+            await child.kill()
+            await _elsewhere(site, lease, reason)
+            raise HostFull(reason)
         case {"say": "crash", "reason": reason, **more}:
             await child.kill()
             return await settle_crash(
@@ -221,13 +242,28 @@ async def _answer(site: Site, child: ChildHost, lease: Lease, said: dict[str, An
             raise RuntimeError(f"the child said {said.get('say')!r}, which is no message")
 
 
+async def _elsewhere(site: Site, lease: Lease, reason: str) -> None:
+    """No fault of the task, yet counted: where every disk is too small it must end."""
+    host = lease.owner.partition("/")[0]
+    with suppress(LeaseLost):
+        await settle(
+            site.ledger, site.service, lease, Retry(reason=f"disk full on {host}: {reason}", after=timedelta(0))
+        )
+
+
 @asynccontextmanager
 async def _folders(site: Site, lease: Lease) -> AsyncIterator[tuple[Path, Path]]:
     """A scratch folder that goes with the attempt, and a log that stays."""
     slug = keys.slug(lease.key)
     scratch = site.scratch / site.service.name / slug / lease.attempt
     attempt_log = site.state_dir / "logs" / "attempts" / site.service.name / slug / f"{lease.attempt}.log"
-    await asyncio.to_thread(scratch.mkdir, parents=True, exist_ok=True)
+    try:
+        await asyncio.to_thread(scratch.mkdir, parents=True, exist_ok=True)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        await _elsewhere(site, lease, str(error.strerror))
+        raise HostFull(str(error.strerror)) from error
     try:
         yield scratch, attempt_log
     finally:

@@ -30,6 +30,7 @@ from chassis.storage.store import Store, StoreUnavailable
 from chassis.telemetry.context import attached
 from chassis.telemetry.setup import telemetry
 from chassis.worker.context import Parked, TaskContext, Waiting, restore_of
+from chassis.worker.disk import is_full, no_room
 from chassis.worker.wire import lease_in, line, outcome_out, settings_in
 from contracts.events import ArtifactRestoreRequested
 from contracts.values import Actor, ActorKind
@@ -127,38 +128,55 @@ def _references(settings: Settings) -> ReferenceCache:
 
 async def _attempt(bench: Bench, order: dict[str, Any]) -> None:
     context = bench.context(order)
-    conversation = bench.conversation
-    with attached(order["traceparent"]), _tools_write_to(context.log):
-        try:
-            outcome: Outcome = await locate(bench.service.kind(context.lease.kind).work)(context)
-        except Rejected as rejected:
-            outcome = Failed(rejection=rejected.rejection)
-        except Parked as parked:
-            outcome = _waiting(parked, bench.service.name)
-        except Waiting as waiting:
-            outcome = Retry(reason=waiting.reason, after=waiting.after, waits_for="a person")
-        except StoreUnavailable as unavailable:
-            outcome = Retry(reason=str(unavailable)[:SAID_LIMIT], after=queue.backoff(context.lease.attempts, base=2.0))
-        except Preempted:
-            conversation.say({"say": "stopped"})
-            return
-        except LeaseLost:
-            conversation.say({"say": "lost"})
-            return
-        except ToolFailed as failed:
-            conversation.say({"say": "crash", "reason": str(failed)[:SAID_LIMIT], "more_memory": failed.out_of_memory})
-            return
-        except MemoryError:
-            conversation.say(
-                {"say": "crash", "reason": f"out of memory with {bench.memory_mb} MB", "more_memory": True}
-            )
-            return
-        except Exception as error:
-            traceback.print_exc()
-            log.exception("the task's code failed")
-            conversation.say({"say": "crash", "reason": f"{type(error).__name__}: {error}"[:SAID_LIMIT]})
-            return
-    conversation.say({"say": "outcome", "outcome": outcome_out(outcome)})
+    try:
+        with attached(order["traceparent"]), _tools_write_to(context.log):
+            said = await _said(bench, context)
+    except OSError as error:
+        said = _crash(context, error)
+    context.withheld.clean_file(context.log)
+    bench.conversation.say(context.withheld.clean(said))
+
+
+async def _said(bench: Bench, context: TaskContext) -> dict[str, Any]:
+    """Run the task; how it ended, as the worker is told."""
+    try:
+        outcome: Outcome = await locate(bench.service.kind(context.lease.kind).work)(context)
+    except Rejected as rejected:
+        outcome = Failed(rejection=rejected.rejection)
+    except Parked as parked:
+        outcome = _waiting(parked, bench.service.name)
+    except Waiting as waiting:
+        outcome = Retry(reason=waiting.reason, after=waiting.after, waits_for="a person")
+    except StoreUnavailable as unavailable:
+        outcome = Retry(reason=str(unavailable)[:SAID_LIMIT], after=queue.backoff(context.lease.attempts, base=2.0))
+    except Preempted:
+        return {"say": "stopped"}
+    except LeaseLost:
+        return {"say": "lost"}
+    except ToolFailed as failed:
+        return _crash(context, failed) | {"more_memory": failed.out_of_memory}
+    except MemoryError:
+        return {"say": "crash", "reason": f"out of memory with {bench.memory_mb} MB", "more_memory": True}
+    except Exception as error:
+        traceback.print_exc()
+        log.exception("the task's code failed")
+        return _crash(context, error)
+    return {"say": "outcome", "outcome": outcome_out(outcome)}
+
+
+def _crash(context: TaskContext, error: Exception) -> dict[str, Any]:
+    reason = str(error) if isinstance(error, ToolFailed) else _bug(error)
+    full = is_full(error) or no_room(context.scratch)
+    return {"say": "full" if full else "crash", "reason": reason[:SAID_LIMIT]}
+
+
+def _bug(error: Exception) -> str:
+    """What and where, for the wire. An error's own words often repeat a value of the input: they stay in the log."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{type(error).__name__}: {error.strerror}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).stem}, line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}; the attempt's log says more"
 
 
 def _waiting(parked: Parked, service: str) -> Retry:

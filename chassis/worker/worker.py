@@ -21,7 +21,7 @@ from chassis.ledger.tasks import Ending, Lease, classes_within
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.telemetry.instruments import attempt_ended
-from chassis.worker.attempt import DATABASE_TROUBLE, ChildUnable, Site, run_attempt
+from chassis.worker.attempt import DATABASE_TROUBLE, ChildUnable, HostFull, Site, run_attempt
 from chassis.worker.host import ChildHost
 from chassis.worker.preemption import watch_notice
 from chassis.worker.sweeper import sweeping
@@ -45,6 +45,8 @@ class Work:
 
 UNHARMED = (Ending.done, Ending.waiting, Ending.retry)
 """After these the child said so itself and is kept warm; after any other it is not to be trusted."""
+REST_SECONDS = 30.0
+"""A worker whose disk was full leaves the next claims to others for so long."""
 
 
 PATIENCE_SECONDS = 180.0
@@ -60,6 +62,7 @@ class Worker:
         self._owner = f"{self._host}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._woken = asyncio.Event()
         self._unable: ChildUnable | None = None
+        self._rests_until = 0.0
         self.stopping = asyncio.Event()
         settings = work.settings
         self._ttl = timedelta(seconds=settings.worker.lease_seconds)
@@ -99,6 +102,11 @@ class Worker:
         try:
             while not self.stopping.is_set():
                 beat()
+                if time.monotonic() < self._rests_until:
+                    if self._work.until_empty:
+                        return
+                    await self._rest()
+                    continue
                 held_since = time.monotonic()
                 lease = await self._claim(number)
                 if lease is None:
@@ -114,6 +122,10 @@ class Worker:
                     self._unable = unable
                     self.stop()
                     return
+                except HostFull:
+                    log.error("the disk of this host is full; others may take the task", extra={"task": lease.key})
+                    self._rests_until = time.monotonic() + REST_SECONDS
+                    ending = Ending.retry
                 except DATABASE_TROUBLE:
                     # The lease lapses by itself and another attempt follows; ours must not go on meanwhile.
                     log.exception("the ledger failed while an attempt ended", extra={"task": lease.key})
@@ -159,6 +171,13 @@ class Worker:
         try:
             async with asyncio.timeout(self._work.settings.worker.poll_seconds):
                 await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, self._rests_until - time.monotonic())):
+                await self.stopping.wait()
         except TimeoutError:
             pass
 

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from contracts.events import Event
 from deploy.embedded.stack import Endpoints
 
 ROOT = Path(__file__).resolve().parents[2]
+WRONG_CLOCK = Path(__file__).parent / "wrong_clock"
 
 
 def sample_key() -> str:
@@ -68,19 +69,29 @@ class Site:
     lease_seconds: float = 4.0
     drain_seconds: float = 5.0
     otlp_endpoint: str | None = None
+    ledger_dsn: str | None = None
+    """Another way to the database, as through a proxy."""
+    store: dict[str, str | float] = field(default_factory=dict)
+    """Settings of the section; without any, a folder."""
+    worker: dict[str, str | float] = field(default_factory=dict)
+    """More settings of the section."""
     processes: list[Process] = field(default_factory=list)
 
     @property
     def config(self) -> Path:
         path = self.folder / "cohortstream.toml"
         if not path.exists():
+            store = self.store or {"base": f"file://{self.folder}/store"}
+            worker = {
+                "lease_seconds": self.lease_seconds,
+                "poll_seconds": 0.2,
+                "drain_seconds": self.drain_seconds,
+            } | self.worker
             path.write_text(
                 f'state_dir = "{self.folder}"\n'
                 f'[kafka]\nbootstrap = "{self.endpoints.kafka_bootstrap}"\n'
-                f'[ledger]\ndsn = "{self.database}"\n'
-                f'[store]\nbase = "file://{self.folder}/store"\n'
-                f"[worker]\nlease_seconds = {self.lease_seconds}\npoll_seconds = 0.2\n"
-                f"drain_seconds = {self.drain_seconds}\n"
+                f'[ledger]\ndsn = "{self.ledger_dsn or self.database}"\n'
+                f"[store]\n{_lines(store)}[worker]\n{_lines(worker)}"
                 + (f'[telemetry]\notlp_endpoint = "{self.otlp_endpoint}"\n' if self.otlp_endpoint else ""),
                 encoding="utf-8",
             )
@@ -90,8 +101,25 @@ class Site:
     def settings(self) -> Settings:
         return load(self.config, environ={})
 
-    async def start(self, role: str, builder: str, *, fault: str | None = None, slots: int = 1) -> Process:
-        """Start `consume` or `work`; `fault` is `point=SIGNAL`, struck once."""
+    def beside(self, host: str, **changes: Any) -> Site:
+        """Another host of the same site: a state folder of its own, the same store. It ends with this one."""
+        folder = self.folder / host
+        folder.mkdir()
+        store = self.store or {"base": f"file://{self.folder}/store"}
+        return replace(self, **({"folder": folder, "store": store, "processes": self.processes} | changes))
+
+    async def start(
+        self,
+        role: str,
+        builder: str,
+        *,
+        fault: str | None = None,
+        slots: int = 1,
+        host: str | None = None,
+        clock: float = 0.0,
+    ) -> Process:
+        """Start `consume` or `work`; `fault` is `point=SIGNAL`, struck once. `clock`: by how many seconds the clock of
+        the process and of its children is wrong."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COHORTSTREAM_")}
         if "COHORTSTREAM_CACHE" in os.environ:
             environment["COHORTSTREAM_CACHE"] = os.environ["COHORTSTREAM_CACHE"]
@@ -101,11 +129,13 @@ class Site:
             armed.mkdir()
             (armed / point).write_text(number, encoding="ascii")
             environment["COHORTSTREAM_FAULT"] = str(armed)
+        if clock:
+            environment |= {"PYTHONPATH": str(WRONG_CLOCK), "WRONG_CLOCK_SECONDS": str(clock)}
         log = self.folder / f"{role}-{len(self.processes)}.log"
         with log.open("ab") as out:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "tests.support.run", role, builder, str(self.config), str(slots)),
+                *("-m", "tests.support.run", role, builder, str(self.config), str(slots), *([host] if host else [])),
                 cwd=ROOT,
                 stdout=out,
                 stderr=out,
@@ -175,3 +205,8 @@ async def state_of(ledger: Ledger, key: str) -> str | None:
 async def task_row(ledger: Ledger, key: str) -> Any:
     async with ledger.connection() as conn:
         return await conn.fetchrow("select * from task where key = $1", key)
+
+
+def _lines(section: dict[str, str | float]) -> str:
+    """A section's settings as TOML."""
+    return "".join(f"{name} = {value!r}\n" for name, value in section.items())

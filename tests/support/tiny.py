@@ -4,16 +4,20 @@ task one event, and each such event a count.
 A task's payload: `chunks` how many; `journal` a file that gets a line per chunk run (`chunk attempt`); `gates` a folder
 in which a chunk waits for a file of its own name, where the test wants to strike in the middle; `end` another end than
 a good one; `pids` a file for the process ids of the child and of a tool that it starts; `hold_gil` for how many seconds
-the interpreter of the child stands still.
+the interpreter of the child stands still; `burners` how many processes burn the processor for a while; `needs_mb` of
+memory and `large_mb` of disk, the latter in its last chunk; `fetch` an artifact that it brings and stores again;
+`manifest` whether its result has one, which is written once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,10 +29,12 @@ from chassis.ledger.tasks import Lease, NewTask
 from chassis.outcomes import Done, Outcome, Retry
 from chassis.service import Service, Subscriptions, TaskKind
 from chassis.settings import Settings
+from chassis.storage.store import tags_of
 from chassis.telemetry.setup import tracer
 from chassis.worker.context import TaskContext
 from contracts.events import SampleFailed, SampleTagRequested, SampleWithdrawn
-from contracts.values import ArtifactKind
+from contracts.values import Artifact, ArtifactKind
+from tests.support import misdeeds
 
 BUILDER = "tests.support.tiny:build"
 NAME = "tiny"
@@ -49,6 +55,13 @@ def build(settings: Settings) -> Service:
         kinds=(TaskKind(name="steps", work="tests.support.tiny:steps", committed=committed, gave_up=gave_up),),
         migrations=VERSIONS,
     )
+
+
+def build_next(settings: Settings) -> Service:
+    """Of the next version, which knows one more kind of task."""
+    service = build(settings)
+    leaps = replace(service.kinds[0], name="leaps")
+    return replace(service, kinds=(*service.kinds, leaps))
 
 
 def build_unable(settings: Settings) -> Service:
@@ -88,8 +101,16 @@ async def steps(context: TaskContext) -> Outcome:
             os._exit(3)
         case "nul":
             raise ToolFailed(tool="tiny", status=1, said="a\x00b")
+        case "killed":
+            misdeeds.be_killed()
+        case "kill-worker":
+            misdeeds.kill_worker()
         case _:
             pass
+    if "needs_mb" in payload:
+        misdeeds.eat_memory(payload["needs_mb"], within_mb=context.lease.memory_mb)
+    if "burners" in payload:
+        misdeeds.burn(payload["burners"], seconds=4.0)
     if "pids" in payload:
         tool = subprocess.Popen(["sleep", "600"])
         await asyncio.to_thread(Path(payload["pids"]).write_text, f"{os.getpid()} {tool.pid}\n")
@@ -106,6 +127,8 @@ async def steps(context: TaskContext) -> Outcome:
             gate = Path(payload["gates"]) / name
             while not gate.exists():
                 await asyncio.sleep(0.01)
+        if "large_mb" in payload and number == int(payload["chunks"]) - 1:
+            misdeeds.eat_disk(context.scratch, payload["large_mb"])
         path = context.scratch / name
         path.write_text(f"{context.lease.subject} {name}\n", encoding="utf-8")
         with tracer().start_as_current_span("tiny chunk"):
@@ -113,6 +136,13 @@ async def steps(context: TaskContext) -> Outcome:
         _journal(payload, f"end {name} {context.lease.attempt}")
         await context.checkpoint(name, {"uri": artifact.uri})
         uris[name] = artifact.uri
+    if "fetch" in payload:
+        fetched = await context.fetch(Artifact.model_validate(payload["fetch"]), "fetched")
+        uris["fetched"] = (await context.upload(fetched, kind=ArtifactKind.log)).uri
+    if payload.get("manifest"):
+        tags = tags_of(kind=ArtifactKind.log, stage=NAME, subject=context.lease.subject)
+        body = json.dumps(uris, sort_keys=True).encode()
+        uris["manifest"] = (await context.store.put_bytes(context.key("manifest"), body, tags=tags, if_absent=True)).uri
     return Done(result={"uris": uris}, events=(SampleWithdrawn(sample=context.lease.subject, service=NAME),))
 
 
