@@ -31,6 +31,8 @@ class Receiver:
     silent: bool = False
     spans: list[Received] = field(default_factory=list)
     calls: int = 0
+    bodies: list[tuple[str, bytes]] = field(default_factory=list)
+    """Path and unpacked content of every call, metrics too."""
     released: threading.Event = field(default_factory=threading.Event)
 
     def of_trace(self, trace_id: str) -> list[Received]:
@@ -64,6 +66,7 @@ def receiver(*, silent: bool = False) -> Iterator[Receiver]:
                 return
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
+            received.bodies.append((self.path, body))
             if self.path == "/v1/traces":
                 received.spans.extend(decoded(body))
             self.send_response(200)
