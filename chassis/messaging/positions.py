@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -73,7 +74,7 @@ class Log:
         """Set where a group without members reads on. Raises GroupBusy when it keeps having some."""
         if not offsets:
             return
-        async with self._asking(group) as asking:
+        async with self._member(group) as asking:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     while not await _committed(asking, offsets):  # noqa: ASYNC110  Kafka tells nobody when a member is gone
@@ -82,21 +83,17 @@ class Log:
                 raise GroupBusy(group) from None
 
     async def records(self, tp: TopicPartition, first: int, past: int) -> AsyncIterator[Logged]:
-        """The partition's records from `first` up to `past`."""
-        async with self._asking() as reading:
-            reading.assign([tp])
-            reading.seek(tp, first)
-            while await reading.position(tp) < past:
-                for record in (await reading.getmany(tp, timeout_ms=1000)).get(tp, ()):
+        """The partition's records from `first` up to `past`, of those that `span` was asked about."""
+        reader = self._reader
+        reader.seek(tp, first)
+        reader.resume(tp)
+        try:
+            while await reader.position(tp) < past:
+                for record in (await reader.getmany(tp, timeout_ms=1000)).get(tp, ()):
                     if record.offset < past:
-                        yield Logged(
-                            topic=tp.topic,
-                            partition=tp.partition,
-                            offset=record.offset,
-                            key=record.key,
-                            headers=tuple((name, value or b"") for name, value in record.headers),
-                            value=record.value,
-                        )
+                        yield _logged(record)
+        finally:
+            reader.pause(tp)
 
     async def publish(self, records: Iterable[Logged]) -> int:
         """Write records again, as they were. Returns how many."""
@@ -112,7 +109,7 @@ class Log:
             await producer.stop()
 
     @asynccontextmanager
-    async def _asking(self, group: str | None = None) -> AsyncIterator[AIOKafkaConsumer]:
+    async def _member(self, group: str) -> AsyncIterator[AIOKafkaConsumer]:
         asking = AIOKafkaConsumer(
             **plain_options(self._settings), group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
         )
@@ -121,6 +118,17 @@ class Log:
             yield asking
         finally:
             await asking.stop()
+
+
+def _logged(record: Any) -> Logged:
+    return Logged(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        headers=tuple((name, value or b"") for name, value in record.headers),
+        value=record.value,
+    )
 
 
 async def _committed(asking: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> bool:

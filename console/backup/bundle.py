@@ -151,7 +151,8 @@ class Writing:
 
     def _path(self, name: str) -> Path:
         path = self.folder / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for parent in reversed(Path(name).parents):
+            (self.folder / parent).mkdir(mode=0o700, exist_ok=True)
         return path
 
 

@@ -86,8 +86,9 @@ async def _write(
     dsn = settings.ledger.dsn.get_secret_value()
     if config is not None:
         writing.plain(bundle.CONFIG, config.read_bytes())
-    if with_secret and settings.site.secret_file is not None:
-        writing.plain(bundle.SECRET, settings.site.secret_file.read_bytes())
+    secret = settings.site.secret_file
+    if with_secret and secret is not None and secret.is_file():
+        writing.plain(bundle.SECRET, secret.read_bytes())
     async with AsyncExitStack() as leaving:
         log = await leaving.enter_async_context(open_log(settings.kafka))
         names = await _ledgers(dsn, services)
