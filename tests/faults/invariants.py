@@ -189,7 +189,7 @@ def _told(service: str, tasks: Iterable[Any], by_topic: Mapping[str, list[Record
         topic = ANNOUNCED.get((service, task["kind"]))
         if topic is None or task["state"] != "done":
             continue
-        named = uris_in(task["result"]) or {task["belongs_to"] or task["subject"]}
+        named = uris_in(task["result"]) or {f'"{task["subject"]}"'}
         telling = [one for one in by_topic[topic] if all(name.encode() in one.body for name in named)]
         facts = {(one.event_id, one.body) for one in telling}
         if len(facts) != 1:

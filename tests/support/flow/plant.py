@@ -153,9 +153,8 @@ class Plant:
             for service in SERVICES:
                 if await self.value(service, BUSY) or await self.value(service, UNSENT):
                     return False
-            for service in SERVICES:
-                if await lag(self.bootstrap, group_of(service), self.topics_of(service)):
-                    return False
+            if await lag(self.bootstrap, {group_of(service): self.topics_of(service) for service in SERVICES}):
+                return False
             # what was read last may have begun something
             return not any([await self.value(service, BUSY) for service in SERVICES])
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.topics import TOPICS
 
@@ -51,16 +53,22 @@ async def read_all(bootstrap: str, topics: Iterable[str] | None = None) -> list[
         await consumer.stop()
 
 
-async def lag(bootstrap: str, group: str, topics: Iterable[str]) -> int:
-    """Records of these topics that the group has not settled yet."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
-    await consumer.start()
+async def lag(bootstrap: str, groups: Mapping[str, Iterable[str]]) -> int:
+    """Records that a group has not settled yet, over all groups and the topics that each reads."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await asyncio.gather(consumer.start(), admin.start())
     try:
-        partitions = [TopicPartition(name, 0) for name in topics]
-        ends = await consumer.end_offsets(partitions)
-        return sum([ends[tp] - (await consumer.committed(tp) or 0) for tp in partitions])
+        partitions = {TopicPartition(name, 0) for topics in groups.values() for name in topics}
+        ends = await consumer.end_offsets(list(partitions))
+        left = 0
+        for group, topics in groups.items():
+            settled = await admin.list_consumer_group_offsets(group)
+            for tp in (TopicPartition(name, 0) for name in topics):
+                left += ends[tp] - (settled[tp].offset if tp in settled else 0)
+        return left
     finally:
-        await consumer.stop()
+        await asyncio.gather(consumer.stop(), admin.close())
 
 
 def _record(one: object) -> Record:
