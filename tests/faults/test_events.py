@@ -6,26 +6,24 @@ import asyncio
 import itertools
 import signal
 import uuid
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
-from chassis.ledger import outbox
 from chassis.ledger.ledger import Ledger, open_ledger
 from chassis.messaging.common import with_common
 from chassis.messaging.consumer import group_of
 from chassis.messaging.receive import Receipt, receive
 from chassis.service import Service, build
-from contracts.events import Event, SampleTagRequested, SampleWithdrawalRequested, SampleWithdrawn
-from deploy.embedded.stack import EmbeddedStack, Endpoints
-from tests.conftest import LedgerFor, until
+from contracts.events import Event, SampleTagRequested, SampleWithdrawalRequested
+from deploy.embedded.stack import Endpoints
+from tests.conftest import until
 from tests.faults import invariants
 from tests.faults.conftest import Settled
 from tests.support import tiny
-from tests.support.consuming import Offsets, consuming, fresh_name, relaying
+from tests.support.consuming import Offsets, consuming, fresh_name
 from tests.support.messages import ACTOR, delivery_of, tag
 from tests.support.site import Site, sample_key, state_of
 from tests.support.working import enqueue, worker_of
@@ -97,45 +95,6 @@ async def test_fault_12_two_coordinators_make_one_plan(site: Site, ledger: Ledge
     assert receipts.count(Receipt.duplicate) == len(receipts) - 2
     assert [row["key"] for row in await fetch(ledger, "select key from task")] == [f"steps:{sample}"]
     assert len(await fetch(ledger, "select from inbox")) == 2
-
-
-async def test_fault_18_a_broker_that_is_killed_and_comes_back_loses_nothing(
-    site: Site,
-    ledger: Ledger,
-    ledger_for: LedgerFor,
-    settled: Settled,
-    stack: EmbeddedStack,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Fault 19 too: work goes on while the outbox grows. And who is told to stop meanwhile does stop."""
-    monkeypatch.setattr("chassis.messaging.consumer.GRACE_SECONDS", 0.5)
-    monkeypatch.setattr("chassis.messaging.consumer.GOODBYE_SECONDS", 0.5)
-    monkeypatch.setattr("chassis.messaging.relay.GOODBYE_SECONDS", 1.0)
-    first, during, after = (tiny.steps_task(sample_key(), chunks=1) for _ in range(3))
-    other = await ledger_for("other")
-    bootstrap = site.endpoints.kafka_bootstrap
-    await site.start("consume", tiny.BUILDER)
-    async with worker_of(site, ledger), AsyncExitStack() as leaving:
-        await leaving.enter_async_context(consuming(tiny_of(site), ledger, bootstrap))
-        await leaving.enter_async_context(relaying(other, bootstrap))
-        await enqueue(ledger, first)
-        await settled(first.key)
-
-        await asyncio.to_thread(stack.kafka.kill)
-        try:
-            await enqueue(ledger, during)
-            await until(lambda: _done(ledger, during.key))
-            assert len(await fetch(ledger, "select from outbox")) == 1
-            async with other.transaction() as tx:
-                await outbox.add(tx, SampleWithdrawn(sample=sample_key(), service="other"))
-            async with asyncio.timeout(30):
-                await leaving.aclose()
-            assert len(await fetch(other, "select from outbox")) == 1
-        finally:
-            await asyncio.to_thread(stack.kafka.start)
-
-        await site.publish(tag(after.subject))
-        await settled(first.key, during.key, after.key)
 
 
 async def test_fault_21_the_same_event_many_times_is_one_task(site: Site, ledger: Ledger, endpoints: Endpoints) -> None:

@@ -8,6 +8,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from opentelemetry import trace
+
+from chassis.telemetry.setup import tracer
 
 BURNER = "import time; end = time.monotonic() + {}\nwhile time.monotonic() < end: pass"
 MB = 1 << 20
@@ -30,6 +35,15 @@ def eat_disk(folder: Path, megabytes: int) -> None:
 def burn(processes: int, seconds: float) -> None:
     for _ in range(processes):
         subprocess.Popen([sys.executable, "-I", "-S", "-c", BURNER.format(seconds)])
+
+
+def make_spans(count: int) -> int:
+    """Make so many spans at once; how many wait for a backend then, at most in one of the queues."""
+    for _ in range(count):
+        tracer().start_span("tiny span").end()
+    provider: Any = trace.get_tracer_provider()
+    processors = provider._active_span_processor._span_processors
+    return max(len(processor._batch_processor._queue) for processor in processors)
 
 
 def be_killed() -> None:

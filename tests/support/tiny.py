@@ -5,8 +5,8 @@ A task's payload: `chunks` how many; `journal` a file that gets a line per chunk
 in which a chunk waits for a file of its own name, where the test wants to strike in the middle; `end` another end than
 a good one; `pids` a file for the process ids of the child and of a tool that it starts; `hold_gil` for how many seconds
 the interpreter of the child stands still; `burners` how many processes burn the processor for a while; `needs_mb` of
-memory and `large_mb` of disk, the latter in its last chunk; `fetch` an artifact that it brings and stores again;
-`manifest` whether its result has one, which is written once.
+memory; `large_mb` of disk, in the last chunk; `spans` how many it makes; `fetch` an artifact that it brings and stores
+again; `manifest` whether its result has one, which is written once.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ async def steps(context: TaskContext) -> Outcome:
         tags = tags_of(kind=ArtifactKind.log, stage=NAME, subject=context.lease.subject)
         body = json.dumps(uris, sort_keys=True).encode()
         uris["manifest"] = (await context.store.put_bytes(context.key("manifest"), body, tags=tags, if_absent=True)).uri
-    return Done(result={"uris": uris}, events=(SampleWithdrawn(sample=context.lease.subject, service=NAME),))
+    waiting = {"waiting_spans": misdeeds.make_spans(payload["spans"])} if "spans" in payload else {}
+    return Done(result={"uris": uris} | waiting, events=(SampleWithdrawn(sample=context.lease.subject, service=NAME),))
 
 
 async def committed(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:

@@ -10,7 +10,6 @@ import asyncpg
 import pytest
 
 from chassis.ledger.ledger import Ledger, Tx, open_ledger
-from chassis.messaging.receive import replay
 from contracts.events import MAX_EVENT_BYTES, SampleTagRequested
 from deploy.embedded.stack import Endpoints
 from tests.conftest import until
@@ -126,24 +125,6 @@ async def test_what_cannot_be_read_is_quarantined_once_and_the_partition_moves_o
     ]
     for row in await held(ledger):
         assert "Lovelace" not in str(row["rejection"]), "no payload is echoed"
-
-
-async def test_a_future_version_is_replayed_after_the_upgrade(site: Site, ledger: Ledger, endpoints: Endpoints) -> None:
-    seen = Seen()
-    service = tagging(seen)
-    whole = delivery_of(tag(sample_key(), "later"))
-    headers = dict(whole.headers)
-    future = headers | {"ce_type": headers["ce_type"].replace(b".v1", b".v2")}
-    async with consuming(service, ledger, endpoints.kafka_bootstrap):
-        await site.publish_raw(TOPIC, whole.body, list(future.items()))
-        await until(lambda: _any(held(ledger)))
-    (item,) = await held(ledger)
-    assert item["code"] == "EVENT_VERSION"
-    with pytest.MonkeyPatch.context() as upgrade:
-        upgrade.setattr(SampleTagRequested, "MAJOR", 2)
-        await replay(ledger, service.subscriptions, item["id"], actor="ada", reason="upgraded")
-    assert seen.tags == ["later"]
-    assert (await held(ledger))[0]["state"] == "replayed"
 
 
 async def test_an_outage_of_the_ledger_holds_the_partition_and_loses_nothing(

@@ -66,19 +66,6 @@ async def test_what_is_committed_is_sent_in_order(topics: None, ledger: Ledger, 
     assert await services_of(endpoints.kafka_bootstrap, samples[1]) == expected
 
 
-async def test_a_row_that_commits_late_is_sent_too(topics: None, ledger: Ledger, endpoints: Endpoints) -> None:
-    """Fault 25."""
-    late, early = sample_key(), sample_key()
-    async with relaying(ledger, endpoints.kafka_bootstrap):
-        async with ledger.transaction() as slow:
-            await outbox.add(slow, *told(late, 1))
-            await add(ledger, *told(early, 1))
-            await until(lambda: drained(ledger))
-        await until(lambda: drained(ledger))
-    assert await services_of(endpoints.kafka_bootstrap, late) == ["s1"]
-    assert await services_of(endpoints.kafka_bootstrap, early) == ["s1"]
-
-
 async def test_an_outage_delays_and_never_drops(
     topics: None, ledger: Ledger, endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:

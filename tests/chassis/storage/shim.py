@@ -30,6 +30,8 @@ class Fault(Enum):
     """Promise the whole body, send half of it, close the connection."""
     flipped = auto()
     """Store other bytes than were sent."""
+    short = auto()
+    """Store half of what was sent."""
     expired = auto()
     """An archived object whose restored copy is gone: a read is refused, HEAD says nothing of a restore."""
     pending = auto()
@@ -45,7 +47,8 @@ def _sum(body: bytes) -> str:
 
 
 class Shim:
-    """`rule` is asked for each request; `seen` holds (method, query names, Range, status or fault) of each."""
+    """`rule` is asked for each request; `seen` holds (method, query names, Range) of each, `paths` (method, path,
+    Range)."""
 
     def __init__(self, *, target: str) -> None:
         self._target = target
@@ -55,6 +58,7 @@ class Shim:
         """Refuse a body that is not what its SHA-256 header says, and answer with the sum, as AWS does and moto not."""
         self._parts: dict[str, dict[int, bytes]] = {}
         self.seen: list[tuple[str, frozenset[str], str | None]] = []
+        self.paths: list[tuple[str, str, str | None]] = []
         self._over = asyncio.Event()
 
     def first(self, times: int, fault: Fault, *, method: str, query: str | None = None) -> None:
@@ -76,6 +80,7 @@ class Shim:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.seen.append((request.method, frozenset(request.query), request.headers.get("Range")))
+        self.paths.append((request.method, request.path, request.headers.get("Range")))
         fault = self.rule(request)
         match fault:
             case Fault.busy:
@@ -89,6 +94,8 @@ class Shim:
                 return web.Response(status=500)
             case Fault.flipped:
                 body = bytes([body[0] ^ 1]) + body[1:]
+            case Fault.short:
+                body = body[: len(body) // 2]
         promised = request.headers.get("x-amz-checksum-sha256")
         if self.checks_sums and promised and promised != _sum(body):
             return web.Response(status=400, text=_ERROR.format("BadDigest"))

@@ -13,8 +13,7 @@ from tests.conftest import until
 from tests.support import tiny
 from tests.support.messages import tag
 from tests.support.otlp import Received, Receiver, receiver
-from tests.support.site import Site, sample_key, state_of
-from tests.support.working import enqueue
+from tests.support.site import Site, sample_key
 
 
 def one(spans: list[Received], name: str) -> Received:
@@ -58,33 +57,7 @@ async def test_command_task_and_event_are_one_trace(site: Site, ledger: Ledger) 
     assert 0 < kept[chunk.span_id].seconds <= kept[attempt.span_id].seconds
 
 
-async def test_a_silent_backend_slows_no_work(site: Site, ledger: Ledger) -> None:
-    """Fault 40."""
-    tasks = [tiny.steps_task(sample_key(), chunks=1) for _ in range(4)]
-    with receiver(silent=True) as backend:
-        site.otlp_endpoint = backend.endpoint
-        await enqueue(ledger, *tasks)
-        worker = await site.start("work", tiny.BUILDER)
-        await until(lambda: _called(backend), seconds=60)
-        for task in tasks:
-            await until(lambda task=task: _done(ledger, task.key), seconds=5)
-        async with ledger.connection() as conn:
-            slowest = await conn.fetchval("select max(extract(epoch from ended_at - started_at)) from attempt")
-        await worker.stop()
-        assert worker.process.returncode == 0, "it ended when told, although its spans went nowhere"
-    assert slowest < 5
-    assert {span.name for span in read_spans(site.folder)} >= {"tiny steps", "tiny chunk"}
-
-
 async def _received(backend: Receiver, trace_id: str, name: str) -> bool:
     """The chunk's span comes last: the child exports on its own time."""
     names = {span.name for span in backend.of_trace(trace_id)}
     return {name, "tiny chunk"} <= names
-
-
-async def _called(backend: Receiver) -> bool:
-    return backend.calls > 0
-
-
-async def _done(ledger: Ledger, key: str) -> bool:
-    return await state_of(ledger, key) == "done"

@@ -9,8 +9,8 @@ from pathlib import Path
 from chassis.ledger.ledger import Ledger
 from tests.conftest import until
 from tests.support import tiny
-from tests.support.site import Site, sample_key, state_of, task_row
-from tests.support.working import alive, enqueue, worker_of
+from tests.support.site import Site, sample_key, state_of
+from tests.support.working import alive, enqueue
 
 
 async def written(path: Path) -> bool:
@@ -37,16 +37,6 @@ async def test_child_and_tools_vanish_with_a_killed_worker(site: Site, ledger: L
     process.signal(signal.SIGKILL)
 
     await until(lambda: _none_of(pids), seconds=5)
-
-
-async def test_a_child_that_holds_its_interpreter_keeps_its_lease(site: Site, ledger: Ledger) -> None:
-    site.lease_seconds = 2.0
-    task = tiny.steps_task(sample_key(), chunks=1, hold_gil=4.0)
-    await enqueue(ledger, task)
-    async with worker_of(site, ledger):
-        await until(lambda: _done(ledger, task.key))
-    row = await task_row(ledger, task.key)
-    assert (row["epoch"], row["losses"], row["crashes"]) == (1, 0, 0)
 
 
 async def _none_of(pids: list[int]) -> bool:
