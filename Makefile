@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint format bench contracts lock clean
+.PHONY: help demo test faults soak simulate mutants lint format bench contracts lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,18 @@ demo: $(STAMP) ## from sequencer run folders to a released cohort panel (JSON=1,
 
 test: $(STAMP) ## every test: unit, ledger on Postgres, messages on Kafka, faults, the whole path
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: $(STAMP) ## every fault, those on the real tools (bwa, GATK) too
+	@$(BIN)/python -m pytest tests/faults -m "" $(ARGS)
+
+soak: $(STAMP) ## a stream of samples while everything is killed at random (SECONDS=600 SEED=7)
+	@$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),600) --seed $(or $(SEED),7) $(ARGS)
+
+simulate: $(STAMP) ## a freeze of 3,169 intervals on a spot fleet, the real queue on a virtual clock
+	@$(BIN)/python -m tests.simulate $(ARGS)
+
+mutants: $(STAMP) ## take each guard of the protocol out of a copy of the code: which tests notice
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import directions, generated contracts up to date
 	@$(BIN)/ruff check .
