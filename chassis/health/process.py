@@ -35,7 +35,7 @@ TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 async def attended(*, service: str, role: str, state_dir: Path, settings: HealthSettings) -> AsyncIterator[Pulse]:
     """This process's pulse; its report is written and its probes are answered until the end."""
     pulse = Pulse()
-    pulse.require(STARTING, lambda: "is not over yet")
+    pulse.require(STARTING, lambda: "the process still starts")
     who = report.identity(service=service, role=role)
     folder = state_dir / report.FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
