@@ -65,7 +65,7 @@ async def on_withdrawal(tx: Tx, event: SampleWithdrawalRequested) -> None:
         type=event.TYPE,
         subject=event.sample,
         actor=event.actor.name,
-        reason="consent withdrawn",
+        reason=event.reason or "consent withdrawn",
     )
     await queue.withdraw(tx, event.sample, deadline=event.deadline)
     await outbox.add(tx, SampleWithdrawn(sample=event.sample, service=tx.service))

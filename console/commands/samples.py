@@ -1,7 +1,8 @@
-"""`samples list|show|hold|pass|tag`: people's samples, and people's word on them."""
+"""`samples list|show|hold|pass|tag|withdraw`: people's samples, and people's word on them."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +22,9 @@ def register(app: typer.Typer) -> None:
     group.command("hold")(hold)
     group.command("pass")(pass_)
     group.command("tag")(tag)
-    app.add_typer(group, name="samples", help="Samples: see them, hold, pass or tag them.", rich_help_panel=PANEL)
+    group.command("withdraw")(withdraw)
+    about = "Samples: see them, hold, pass, tag or withdraw them."
+    app.add_typer(group, name="samples", help=about, rich_help_panel=PANEL)
 
 
 def list_(
@@ -109,6 +112,57 @@ def tag(
         many = f"{len(keys)} samples are" if len(keys) > 1 else f"{samples[0]} is"
         done = f"{many} {'no longer ' if remove else ''}tagged {tag}"
         await ask(settings, commands, service="jointcall", done=done, as_json=as_json)
+
+    asyncio.run(run())
+
+
+def withdraw(
+    context: typer.Context,
+    sample: Sample,
+    deadline: Annotated[
+        datetime,
+        typer.Option("--deadline", metavar="DATE", formats=["%Y-%m-%d"], help="When all of it is gone, by UTC."),
+    ],
+    reason: Reason,
+    as_json: Json = False,
+) -> None:
+    """Consent is withdrawn: its work ends, it joins no later freeze, its own files are purged. This is for good."""
+    import asyncio
+
+    from chassis.errors import reject
+    from console import views as v
+    from console.asking import outcome
+    from console.commands_out import command, noted, publish
+    from console.output import print_json, say
+    from console.supervisor import SERVICES
+    from contracts.events import SampleWithdrawalRequested
+
+    settings = invocation(context).found()
+    if deadline.date() < datetime.now(UTC).date():
+        raise reject(
+            code="DEADLINE_PAST",
+            message=f"{deadline.date()} is over",
+            where="--deadline",
+            rule="a deadline is today or later, UTC",
+            fix="name the day by which everything must be gone",
+        )
+
+    async def run() -> None:
+        (key,) = await _keys(settings, [sample])
+        asked = command(SampleWithdrawalRequested, sample=key, deadline=deadline.date(), reason=reason)
+        await publish(settings, asked)
+        async with v.open_views(settings) as views:
+            heard = await asyncio.gather(*(noted(views, service, asked) for service in SERVICES))
+            found = await views.one("archive", v.WITHDRAWAL, key)
+        silent = [service for service, heard_it in zip(SERVICES, heard, strict=True) if not heard_it]
+        panels = list(found["panels"]) if found else []
+        if as_json:
+            return print_json(outcome([asked], not silent) | {"not_noted_by": silent, "panels": panels})
+        say(f"{sample} is withdrawn: it joins no later freeze; its own files are purged by {deadline.date()}")
+        if panels:
+            say(f"{', '.join(panels)} hold it: make them again without it by then; no panel is purged by itself")
+        if silent:
+            say(f"not noted yet by {', '.join(silent)}: is the site up? Nothing is lost.")
 
     asyncio.run(run())
 

@@ -55,6 +55,8 @@ class SampleWithdrawalRequested(Command):
     """The day by which everything that holds the sample is purged or rewritten."""
     actor: Actor
     """Who records the withdrawal."""
+    reason: Text | None = None
+    """Why, in words, where it is said."""
 
 
 class SampleWithdrawn(Event):

@@ -76,10 +76,14 @@ class Inventory:
         async with self.ledger.connection() as conn:
             named = {row["uri"] for row in await conn.fetch(statements.KNOWN, uris)}
             kinds = {row["uri"]: row["kind"] for row in await conn.fetch(statements.KINDS_SEEN, uris)}
+            withdrawn = [row["subject"] for row in await conn.fetch(statements.WITHDRAWN)]
         found = []
         for facts in batch:
             if facts.uri in named:
                 continue
+            sample = next((sample for sample in withdrawn if sample in facts.key), None)
+            if sample is not None:
+                await self._of_withdrawn(facts, sample)
             # The tags cost a request each: they are read once, when an object is seen for the first time.
             kind = kinds.get(facts.uri)
             if kind is None:
@@ -112,6 +116,15 @@ class Inventory:
             if head.sha256 is not None:
                 await self._enrol(head, ArtifactKind(kind), subject=tags.get("subject", ""))
         return kind
+
+    async def _of_withdrawn(self, facts: ObjectFacts, sample: str) -> None:
+        """What attempts left of a withdrawn sample bears its key in its own, and goes as what is named does."""
+        head = await self.store.head(facts.uri)
+        if head is None or head.sha256 is None:
+            return
+        kind = (await self.store.read_tags(facts.uri)).get("kind", UNKNOWN_KIND)
+        if kind in set(ArtifactKind):
+            await self._enrol(head, ArtifactKind(kind), subject=sample)
 
     async def _enrol(self, head: ObjectFacts, kind: ArtifactKind, *, subject: str) -> None:
         assert head.sha256 is not None

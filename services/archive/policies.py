@@ -22,6 +22,9 @@ BUILT_IN = Path(__file__).parent / "policies.toml"
 DEMO = Path(__file__).parent / "policies_demo.toml"
 """Everything moves at once: for `settings.archive.policies` of the demo."""
 
+WITHDRAWAL = "withdrawal"
+"""The name under which a withdrawn sample's artifacts go. No policy of a file may bear it."""
+
 _AGE = re.compile(r"(\d{1,6})\s*([smhd])")
 _UNIT = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -134,6 +137,10 @@ def load_rules(path: Path | None = None) -> Rules:
     if twice:
         raise _refused(
             "CONFIG_VALUE", path, f"policy {twice[0]} stands twice", "names are unique", "rename one of them"
+        )
+    if WITHDRAWAL in names:
+        raise _refused(
+            "CONFIG_VALUE", path, f"a policy is called {WITHDRAWAL}", "that name is the archive's own", "rename it"
         )
     return Rules(policies=document.policy, prices={**examples.prices, **document.prices})
 

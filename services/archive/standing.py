@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from chassis.settings import Settings
 from chassis.storage.store import Store
 from contracts.values import Artifact, ArtifactKind
-from services.archive import statements
+from services.archive import statements, withdrawal
+from services.archive.condemn import grace
 from services.archive.facts import Recorded, State
 from services.archive.gather import facts_for, recorded
 from services.archive.guards import Case
 from services.archive.lineage import Lineage
 from services.archive.plan import unmet
-from services.archive.policies import PROOF, Policy, load_rules
+from services.archive.policies import PROOF, WITHDRAWAL, Policy, load_rules
 from services.archive.prices import PURGE
 from services.archive.tasks import ActTask
 
@@ -34,6 +35,8 @@ class Standing:
 
 
 async def standing_of(conn: Connection, task: ActTask, *, settings: Settings, store: Store) -> Standing:
+    if task.policy == WITHDRAWAL:
+        return await _standing_of_withdrawn(conn, task, settings=settings)
     rules = load_rules(settings.archive.policies)
     policy = rules.named(task.policy)
     if policy is None or policy.action != task.action:
@@ -62,6 +65,24 @@ async def standing_of(conn: Connection, task: ActTask, *, settings: Settings, st
     if unproven or {replacement.id for replacement in replacements} != wanted:
         return Standing(why_not=("no copy of what replaces it is recorded as kept",))
     return Standing(why_not=(), replacements=replacements, guards=policy.guards_for(artifact.kind))
+
+
+async def _standing_of_withdrawn(conn: Connection, task: ActTask, *, settings: Settings) -> Standing:
+    """As for a policy: still condemned by this very fact, the grace period over, and nothing in its way."""
+    row = await conn.fetchrow(statements.CONDEMNED_BY, task.artifact, task.uri, task.count)
+    if row is None:
+        return Standing(why_not=("it is not condemned any more",))
+    now = await conn.fetchval(NOW)
+    if now < row["not_before"]:
+        return Standing(why_not=("its grace period is not over",))
+    deadline = await conn.fetchval(statements.DEADLINE, row["subject"])
+    if deadline is None:
+        return Standing(why_not=("its sample is not withdrawn",))
+    artifact = replace(recorded(row), state=State.stored)
+    return Standing(
+        why_not=await withdrawal.why_not(conn, artifact, deadline=deadline, now=now, grace=grace(settings)),
+        guards=(withdrawal.GUARD, "no-hold"),
+    )
 
 
 async def _kept_copies(conn: Connection, ids: set[str]) -> tuple[Artifact, ...]:

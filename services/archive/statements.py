@@ -48,6 +48,7 @@ returning count
 PAGE = """
 select * from artifact
 where state = 'stored' and kind = any($1::text[]) and (id, uri) > ($2, $3)
+      and subject not in (select subject from withdrawn)
 order by id, uri limit $4
 """
 COPIES = "select * from artifact where id = any($1::text[]) order by id, uri"
@@ -155,6 +156,38 @@ where id = $1 and uri = $2 and state = 'condemned' and condemned_count = $3 retu
 MISSING = """
 update artifact set state = 'missing', since = (select ledger_now()), action = null, policy = null, not_before = null
 where id = $1 and uri = $2 and state in ('stored', 'condemned') returning kind
+"""
+
+# --- withdrawals ------------------------------------------------------------------------------------------------------
+
+WITHDRAWN_PAGE = """
+select a.*, w.deadline from artifact a join withdrawn w on w.subject = a.subject
+where a.state = 'stored' and (a.id, a.uri) > ($1, $2)
+order by a.id, a.uri limit $3 for update of a
+"""
+WITHDRAWN = "select subject from withdrawn"
+DEADLINE = "select deadline from withdrawn where subject = $1"
+ALSO_OF = """
+select sample from (
+    select sample from lane where r1 = $1 or r2 = $1
+    union select sample from cram where id = $1 or crai = $1
+    union select sample from gvcf where id = $1 or index_id = $1
+) as owner
+where sample not in (select subject from withdrawn)
+  and not exists (
+      select from artifact a
+      where a.id = $1 and a.uri <> $2 and a.subject = sample and a.state in ('stored', 'condemned')
+  )
+order by sample
+"""
+WITHDRAWN_AND_GONE = """
+insert into withdrawal_told (sample, told_at)
+select w.subject, (select ledger_now()) from withdrawn w
+where w.since + $1 <= (select ledger_now())
+  and not exists (
+      select from artifact a where a.subject = w.subject and a.state in ('stored', 'condemned', 'missing')
+  )
+on conflict do nothing returning sample
 """
 
 # --- fingerprints -----------------------------------------------------------------------------------------------------

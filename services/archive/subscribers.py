@@ -123,14 +123,15 @@ async def on_restore_requested(tx: Tx, event: ArtifactRestoreRequested) -> None:
 
 
 async def on_withdrawal(tx: Tx, event: SampleWithdrawalRequested) -> None:
-    """Leave the tombstone. The archive does not purge for a withdrawal yet, so it does not tell that it has."""
+    """Leave the tombstone, which every later sweep and every later fact of the sample meets. That it is done is told
+    when nothing of it is left: see withdrawal.py."""
     await note_command(
         tx,
         request_id=event.request_id,
         type=event.TYPE,
         subject=event.sample,
         actor=event.actor.name,
-        reason="consent withdrawn",
+        reason=event.reason or "consent withdrawn",
     )
     await queue.withdraw(tx, event.sample, deadline=event.deadline)
 

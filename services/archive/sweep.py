@@ -21,8 +21,9 @@ from services.archive.facts import Cram, Facts, Recorded
 from services.archive.gather import facts_for, recorded
 from services.archive.lineage import Lineage
 from services.archive.plan import Planned, decide, plan, unverified
-from services.archive.policies import Rules
+from services.archive.policies import WITHDRAWAL, Rules
 from services.archive.tasks import LaneFiles, VerifyTask
+from services.archive.withdrawal import sweep_withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +57,16 @@ class Sweep:
                 if page:
                     condemned += await self._weigh(tx, page)
             if len(page) < PAGE:
-                return condemned
+                return condemned + await sweep_withdrawn(self.ledger, grace=self.grace)
             last = (page[-1].id, page[-1].uri)
 
     async def _begin(self) -> None:
         async with self.ledger.transaction() as tx:
             # A person may cancel an act as any other work: its copy must not stay condemned for ever.
             await tx.conn.execute(statements.STRANDED)
-            await tx.conn.execute(statements.STALE_POLICIES, [policy.name for policy in self.rules.policies])
+            await tx.conn.execute(
+                statements.STALE_POLICIES, [policy.name for policy in self.rules.policies] + [WITHDRAWAL]
+            )
             for tier, price in self.rules.prices.items():
                 await tx.conn.execute(statements.PRICE, tier, price.per_gb_month, price.overhead_bytes)
 

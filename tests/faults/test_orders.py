@@ -19,7 +19,7 @@ from chassis.messaging.common import with_common
 from chassis.service import Service
 from chassis.settings import Settings
 from contracts.events import Event, SampleTagRequested, SampleVerdictRequested, SampleWithdrawalRequested, Selection
-from contracts.values import QcStatus
+from contracts.values import ArtifactKind, QcStatus
 from deploy.embedded.stack import Endpoints
 from services.align.main import build as build_align
 from services.annotate import commits
@@ -33,10 +33,12 @@ from tests.faults.i4 import nothing_lost
 from tests.services.align.test_orders import claim as claim_align
 from tests.services.align.test_orders import end as end_align
 from tests.services.annotate.panel import INTERVALS, claim, end, entry, planned, stands
-from tests.services.archive.yard import journey
+from tests.services.archive.yard import cram_ready, journey, own_journey, sample
 from tests.support import events
 from tests.support.deliver import deliver, outgoing, task_keys
 
+OWN = 7
+"""Objects of a sample's own: two FASTQs, card, CRAM and gVCF with their indexes."""
 TABLES = """
 select string_agg(format('%I.%I', schemaname, tablename), ', ') from pg_tables
 where schemaname = $1 and tablename not in ('incarnation', 'test_clock') and tablename not like '%version%'
@@ -183,14 +185,14 @@ async def test_fault_43_jointcall_freezes_the_same_members_whatever_order_they_b
 ) -> None:
     """Two versions of a sample that failed QC, a person's word on it and its tag, on three topics."""
     ledger, service = jointcall
-    sample = events.sample_of(1)
+    key = events.sample_of(1)
     facts: list[Event] = [
         events.gvcf_ready(1, status=QcStatus.failed),
         events.gvcf_ready(1, version=2, status=QcStatus.failed),
         SampleVerdictRequested(
-            request_id=uuid.UUID(int=1), sample=sample, verdict="pass", actor=events.PERSON, reason="seen"
+            request_id=uuid.UUID(int=1), sample=key, verdict="pass", actor=events.PERSON, reason="seen"
         ),
-        SampleTagRequested(request_id=uuid.UUID(int=2), sample=sample, tag="batch", actor=events.PERSON),
+        SampleTagRequested(request_id=uuid.UUID(int=2), sample=key, tag="batch", actor=events.PERSON),
     ]
     asked = events.freeze_requested(selection=Selection(how="tag", tag="batch"), request_id=uuid.UUID(int=3))
     seen = set()
@@ -198,7 +200,7 @@ async def test_fault_43_jointcall_freezes_the_same_members_whatever_order_they_b
         await begin_anew(ledger)
         await deliver(ledger, service, *order, asked)
         members = await rows(ledger, "select sample, version, gvcf from freeze_sample order by sample")
-        assert [(row["sample"], row["version"]) for row in members] == [(sample, 2)]
+        assert [(row["sample"], row["version"]) for row in members] == [(key, 2)]
         seen.add(repr(members) + await work_of(ledger))
     assert len(seen) == 1
 
@@ -280,3 +282,38 @@ async def test_fault_44_jointcall_leaves_a_withdrawn_sample_out_of_every_later_f
     await deliver(ledger, service, events.freeze_requested(selection=named))
     [freeze] = await rows(ledger, "select state from cohort_freeze where freeze_id = 'c:2'")
     assert freeze["state"] == "failed", "nobody brings it back by naming it"
+
+
+@pytest.mark.parametrize("place", [0, 2])
+async def test_fault_44_the_archive_purges_what_comes_of_a_withdrawn_sample_and_names_its_panels(
+    cold: Cold, place: int
+) -> None:
+    """The withdrawal comes before its run, or after its CRAM and before its gVCF: in the end its own artifacts are
+    purged by name, the other sample's and the panel are kept, and a person is told which panel holds it."""
+    yard = cold.yard
+    told = await own_journey(yard)
+    run, cram, gvcf, *panel = told.facts
+    facts = [run, cram, gvcf]
+    facts.insert(place, withdrawal(1))
+    other = await yard.put(ArtifactKind.cram, "working/align/other/1-1/o.cram", b"other", subject=events.sample_of(2))
+    await yard.hear(*facts, *panel, cram_ready(sample(2), other))
+    async with cold.working():
+        await cold.worked_off()
+        assert await yard.sweep() == OWN
+        [status] = await yard.rows("select * from status_withdrawal")
+        assert (status["left_over"], status["panels"], status["told_at"]) == (OWN, ["c:1"], None)
+        await yard.pass_grace()
+        await cold.worked_off()
+    await yard.sweep()
+
+    purged = {event["uri"]: event for event in await yard.told("artifact.purged")}
+    assert len(purged) == OWN
+    assert {event["policy"] for event in purged.values()} == {"withdrawal"}
+    assert {told.r1.uri, told.r2.uri, told.cram.uri, told.gvcf.uri} < purged.keys()
+    for kept in (other, told.report):
+        assert await yard.store.head(kept.uri) is not None
+    assert await yard.told("sample.withdrawn") == [{"sample": events.sample_of(1), "service": "archive"}]
+    [line] = await yard.rows("select state, waits_for from status_subject where state like 'withdrawn%'")
+    assert line["state"] == "withdrawn: purged"
+    assert line["waits_for"] == "a person: to make again without it by 2031-01-01: c:1"
+    assert (await nothing_lost(cold.ledger, yard.store)).purged == OWN

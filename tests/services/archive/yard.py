@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -308,6 +308,25 @@ async def journey(yard: Yard, *, fingerprint: str = "0" * 64, reads: tuple[bytes
     r2 = await yard.put(ArtifactKind.fastq, f"landing/run1/{of.key}/r2.fastq.gz", reads[1], subject=of.key)
     cram = await yard.put(ArtifactKind.cram, "working/align/t/1-1/s.cram", b"cram", subject=of.key)
     return await _told_of(yard, r1, r2, cram, cram_ready(of, cram, fingerprint=fingerprint))
+
+
+async def own_journey(yard: Yard) -> Journey:
+    """As `journey`, with the card and the indexes in the store too: everything that is the sample's own."""
+    told = await journey(yard)
+    run, cram, gvcf, *panel = told.facts
+    assert isinstance(run, RunCompleted) and isinstance(cram, CramReady) and isinstance(gvcf, GvcfReady)
+    key = cram.sample.key
+    card = await yard.put(ArtifactKind.card, f"landing/run1/{key}/card.json", b"card", subject=key)
+    crai = await yard.put(ArtifactKind.crai, "working/align/t/1-1/s.crai", b"crai", subject=key)
+    index = await yard.put(ArtifactKind.gvcf_index, "working/align/t/1-1/s.g.vcf.gz.tbi", b"tbi", subject=key)
+    arrived = run.samples[0].model_copy(update={"card": card})
+    facts = (
+        run.model_copy(update={"samples": (arrived,)}),
+        cram.model_copy(update={"crai": crai}),
+        gvcf.model_copy(update={"index": index}),
+        *panel,
+    )
+    return replace(told, facts=facts)
 
 
 async def real_journey(yard: Yard, folder: Path, *, other_reads: bool = False) -> Journey:

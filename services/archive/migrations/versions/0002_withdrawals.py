@@ -1,4 +1,4 @@
-"""Status says by when a restore is to be expected."""
+"""Withdrawn samples: what is left of them, which panels hold them. And by when a restore is to be expected."""
 
 from __future__ import annotations
 
@@ -8,6 +8,24 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+
+STATEMENTS = (
+    "create table withdrawal_told (sample text primary key, told_at timestamptz not null)",
+    # What a person has to see about a withdrawal: the archive purges a sample's own, and rewrites no panel.
+    """
+    create view status_withdrawal as
+        select w.subject as sample, w.deadline, w.since,
+               (select count(*) from artifact a
+                where a.subject = w.subject and a.state in ('stored', 'condemned')) as left_over,
+               array(select distinct a.id from artifact a join hold h on h.artifact = a.id and h.released_at is null
+                     where a.subject = w.subject and a.state in ('stored', 'condemned') order by 1) as held,
+               array(select distinct f.id from cohort_freeze f join member m on m.freeze_id = f.id
+                     join gvcf g on g.id = m.artifact
+                     where g.sample = w.subject and f.failed_at is null order by 1) as panels,
+               t.told_at
+        from withdrawn w left join withdrawal_told t on t.sample = w.subject
+    """,
+)
 
 # The hours are those of chassis.storage.store.RESTORE_TAKES.
 SUBJECTS = """
@@ -53,11 +71,24 @@ SUBJECTS = """
         select artifact, 'artifact', '', 'restore ' || state, asked_at,
                case state when 'unknown' then 'a fact that names it' else 'a person: it is gone' end
         from restore where state in ('unknown', 'refused')
+        union all
+        select sample, 'sample', '', case when left_over > 0 then 'withdrawn: purging' else 'withdrawn: purged' end,
+               coalesce(told_at, since),
+               nullif(concat_ws('; ',
+                   case when cardinality(held) > 0 then
+                        'a person: ' || cardinality(held) || ' of its objects are held' end,
+                   case when left_over > 0 then left_over || ' objects to be purged by ' || deadline end,
+                   case when cardinality(panels) > 0 then
+                        'a person: to make again without it by ' || deadline || ': '
+                        || array_to_string(panels, ', ') end
+               ), '')
+        from status_withdrawal
 """
 
 
 def upgrade() -> None:
-    op.execute(SUBJECTS)
+    for statement in (*STATEMENTS, SUBJECTS):
+        op.execute(statement)
 
 
 def downgrade() -> None:
