@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import signal
 
+from console.supervisor import SERVICES
 from tests.faults.rows import seeded, seeded_and_real
 from tests.support.flow.plant import Plant
 from tests.support.working import alive
 
 ENDINGS = "select ending from attempt where task_key like $1 and ending <> 'waiting' order by ended_at"
+LARGER = """
+select key, memory_class from task
+where state = 'done' and exists (select from attempt where task_key = key and ending = 'crash')
+"""
 LOST = "select losses, crashes from task where losses > 0 and key like $1"
 
 
@@ -30,22 +35,30 @@ async def test_fault_01_a_worker_killed_in_mid_interval(plant: Plant) -> None:
 
 
 @seeded_and_real
-async def test_fault_02_a_worker_killed_when_all_is_stored_and_nothing_committed(plant: Plant) -> None:
-    plant.arm("align.before-commit", signal.SIGKILL)
+async def test_fault_02_a_worker_of_every_service_is_killed_when_all_is_stored_and_nothing_committed(
+    plant: Plant,
+) -> None:
+    for service in SERVICES:
+        plant.arm(f"{service}.before-commit", signal.SIGKILL)
     going = await plant.submit()
-    await plant.struck("align.before-commit")
     assert await going.panel() == plant.undisturbed
-    lost = [one for key in going.keys for one in await endings(plant, "align", f"align:{key}:%")]
-    assert sorted(lost) == ["done", "done", "done", "loss"]
+    for service in SERVICES:
+        await plant.struck(f"{service}.before-commit")
+    aligned = [one for key in going.keys for one in await endings(plant, "align", f"%:{key}:%")]
+    assert sorted(aligned) == ["done"] * 6 + ["loss"]
 
 
 @seeded_and_real
-async def test_fault_03_a_worker_killed_between_its_commit_and_the_next_breath(plant: Plant) -> None:
-    plant.arm("annotate.after-commit", signal.SIGKILL)
+async def test_fault_03_a_worker_of_every_service_is_killed_just_after_its_commit(plant: Plant) -> None:
+    for service in SERVICES:
+        plant.arm(f"{service}.after-commit", signal.SIGKILL)
     going = await plant.submit()
     assert await going.panel() == plant.undisturbed
-    await plant.struck("annotate.after-commit")
-    assert set(await endings(plant, "annotate", f"%:{going.cohort}:%")) == {"done"}, "what was committed stays"
+    for service in SERVICES:
+        await plant.struck(f"{service}.after-commit")
+    for service in ("jointcall", "vqsr", "annotate"):
+        ended = await endings(plant, service, f"%:{going.cohort}:%")
+        assert set(ended) == {"done"}, "what was committed stays"
 
 
 @seeded_and_real
@@ -96,3 +109,18 @@ async def test_fault_13_workers_that_race(plant: Plant) -> None:
     assert set(await endings(plant, "jointcall", f"interval:{going.cohort}:%")) == {"done"}
     epochs = await plant.rows("jointcall", "select epoch from task where key like $1", f"interval:{going.cohort}:%")
     assert {row["epoch"] for row in epochs} == {1}
+
+
+@seeded
+async def test_fault_32_work_that_wants_more_memory(plant: Plant) -> None:
+    """Every third attempt runs out of it, and is made again in the next class."""
+    told = plant.settings.state_dir / "flaky.toml"
+    told.write_text('crash_rate = 0.3\nseed = 32\nmost_crashes = 1\nways = ["memory"]\n', encoding="utf-8")
+    try:
+        going = await plant.submit()
+        assert await going.panel() == plant.undisturbed
+        await plant.quiet()
+    finally:
+        told.unlink()
+    classes = [row for service in SERVICES for row in await plant.rows(service, LARGER)]
+    assert len(classes) > 3 and {row["memory_class"] for row in classes} == {"medium"}
