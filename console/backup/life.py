@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,10 @@ from chassis.storage.store import Store, tags_of
 
 if TYPE_CHECKING:
     import asyncpg
+
+
+_RELEASED = re.compile(rf"{keys.RELEASED}/[^/]+/\d+/(\d+)-\d+/")
+"""A release lies under its attempt too (decisions/0011)."""
 
 
 async def next_incarnation(
@@ -31,6 +36,10 @@ async def next_incarnation(
             writer = keys.attempt_of(facts.key)
             if writer is not None:
                 most = max(most, writer.incarnation)
+    async for facts in store.list(keys.RELEASED):
+        released = _RELEASED.match(facts.key)
+        if released is not None:
+            most = max(most, int(released[1]))
     while True:
         most += 1
         if await _taken(store, most):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from chassis.errors import reject
 from chassis.ledger import queue
 from chassis.ledger.ledger import Tx
 from contracts.events import RunCompleted
+from contracts.values import Arrival
 from services.align import statements
 from services.align.policy import Policy
 from services.align.tasks import Aligned, AlignTask
@@ -21,17 +23,33 @@ class Arrivals:
     async def on_run_completed(self, tx: Tx, event: RunCompleted) -> None:
         for arrived in event.samples:
             sample = arrived.sample
+            came = arrived.model_dump(mode="json")
             row = {
                 "run": event.run,
                 "platform": event.platform,
                 "optical_distance": event.optical_distance,
-                "arrived": arrived.model_dump(mode="json"),
+                "arrived": came,
             }
             fresh = await tx.conn.fetchval(
                 statements.ARRIVE, sample.key, sample.version, sample.project, event.run, row
             )
             if fresh is not None:
                 await start_if_ready(tx, self._policy, sample.key, sample.version)
+                continue
+            known: Any = await tx.conn.fetchrow(statements.VERSION, sample.key, sample.version)
+            if arrived.arrival is not Arrival.rerun and known["arrived"]["arrived"]["lanes"] != came["lanes"]:
+                raise _other_reads(sample.key, sample.version)
+
+
+def _other_reads(sample: str, version: int) -> Exception:
+    # ingest numbers versions; restored from a backup, it may give a number again that it had given since
+    return reject(
+        code="IDEMPOTENCY_CONFLICT",
+        message=f"version {version} of the sample came before, with other reads",
+        where=sample,
+        rule="a version of a sample stands for the same reads for ever",
+        fix="keep this event: its reads are not aligned. Restore the ledgers from a backup that knows both runs",
+    )
 
 
 async def start_if_ready(tx: Tx, policy: Policy, sample: str, version: int) -> None:

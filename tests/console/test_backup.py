@@ -297,8 +297,12 @@ async def test_numbers_go_up_whatever_is_left_to_tell_them(site: Site, kept: Pat
     attempt.write_text("x")
     await conn.execute("drop schema tiny cascade")
     assert (await restored(site)).incarnation == 9
+    release = site.folder / "store/released/c/1/12-1/panel.vcf.gz"
+    release.parent.mkdir(parents=True)
+    release.write_text("x")
+    assert (await restored(site, replace=True)).incarnation == 13
     shutil.rmtree(site.folder / "store")
-    assert (await restored(site, replace=True)).incarnation == 10, "the ledger in the database told it"
+    assert (await restored(site, replace=True)).incarnation == 14, "the ledger in the database told it"
     await conn.close()
 
 

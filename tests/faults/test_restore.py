@@ -7,18 +7,25 @@ import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from chassis.errors import LeaseLost
+from chassis.ledger import queue
 from chassis.ledger.ledger import Ledger, open_ledger
 from chassis.ledger.migrate import migrate
+from chassis.ledger.tasks import Lease
 from chassis.messaging.catchup import catching_up
 from chassis.messaging.common import with_common
 from chassis.messaging.consumer import group_of
+from chassis.outcomes import Done
 from chassis.storage import open_store
+from chassis.worker.settle import settle
 from console.backup.restore import Restored, restore
 from console.backup.take import take
 from contracts.events import SampleWithdrawn
@@ -39,10 +46,11 @@ LOSE = "select pg_terminate_backend(pid) from pg_stat_activity where application
 async def test_fault_41_a_restore_repeats_no_number_and_loses_nothing(
     site: Site, gates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the backup: a sample done, one half done, one waiting, one of no further interest. After it all of these and
-    another are done and told, the last is cancelled, and the third is in the hands of a worker that survives the loss
-    of the database. The same backup is restored twice."""
-    done, half, waiting, stopped, asked = (sample_key() for _ in range(5))
+    """In the backup: a sample done, one half done, two waiting, one of no further interest. After it that one is done
+    and then cancelled, the half is done, another is asked for and done; and those that waited are in the hands of
+    workers that survive the loss of the database. The same backup is restored twice."""
+    done, half, waiting, held, stopped, asked = (sample_key() for _ in range(6))
+    service = tiny.build(site.settings)
     slow = site.folder / "slow"
     slow.mkdir()
     for folder in (gates, slow):
@@ -58,10 +66,12 @@ async def test_fault_41_a_restore_repeats_no_number_and_loses_nothing(
             ledger,
             tiny.steps_task(waiting, chunks=2, gates=str(slow)),
             tiny.steps_task(stopped, chunks=2, gates=str(gates)),
+            replace(tiny.steps_task(held), pool=BY_HAND),
         )
 
-        await take(site.settings, site.folder / "backup", services={tiny.NAME: tiny.build(site.settings)})
+        await take(site.settings, site.folder / "backup", services={tiny.NAME: service})
 
+        stale = [await claim(ledger)]
         zombie.signal(signal.SIGCONT)
         (gates / "chunk-1").touch()
         await until(lambda: all_seen(ledger, half, stopped))
@@ -83,14 +93,22 @@ async def test_fault_41_a_restore_repeats_no_number_and_loses_nothing(
                 zombie.signal(signal.SIGCONT)
                 (slow / "chunk-1").touch()
             (gates / "chunk-1").touch()
-            await until(lambda: all_seen(ledger, done, half, waiting, asked))
+            lease = await claim(ledger)
+            for former in stale:
+                assert former.epoch == lease.epoch, "the epoch comes again"
+                with pytest.raises(LeaseLost):
+                    await settle(ledger, service, former, Done(result={}, events=()))
+            fact = SampleWithdrawn(sample=held, service=tiny.NAME)
+            await settle(ledger, service, lease, Done(result={}, events=(fact,)))
+            stale.append(lease)
+            await until(lambda: all_seen(ledger, done, half, waiting, held, asked))
             await until(lambda: told_all(ledger))
             assert await state_of(ledger, f"steps:{stopped}") == "cancelled", "the cancellation came again, before work"
 
             with monkeypatch.context() as patched:
                 patched.setattr(invariants, "records_of", told_in_this_life(told))
                 counts = await invariants.check(ledger, site.endpoints.kafka_bootstrap)
-            assert sorted(counts.results) == sorted(f"steps:{sample}" for sample in (done, half, waiting, asked))
+            assert sorted(counts.results) == sorted(f"steps:{sample}" for sample in (done, half, waiting, held, asked))
             attempts = await fetch(ledger, "select incarnation from attempt where task_key <> $1", f"steps:{done}")
             assert {row["incarnation"] for row in attempts} == {number}, "the zombie wrote nothing"
         if number == 2:
@@ -99,11 +117,13 @@ async def test_fault_41_a_restore_repeats_no_number_and_loses_nothing(
         assert made.items() <= after.items(), "newer objects stay as they were"
         written = {writer for path in after.keys() - made.keys() if (writer := attempt_in(path)) != ZOMBIE}
         assert {incarnation for incarnation, _ in written} == {number}
-        again = await ids_of(site, half, waiting, asked) - told
-        assert len(again) == 3, "each was told again, under an id of its own"
+        again = await ids_of(site, half, waiting, held, asked) - told
+        assert len(again) == 4, "each was told again, under an id of its own"
         told |= again
 
 
+BY_HAND = "by-hand"
+"""A pool of tasks that the test itself works on."""
 ZOMBIE = (1, 1)
 """Incarnation and epoch of its lease; what it still writes lies there."""
 
@@ -121,6 +141,14 @@ async def life(site: Site) -> AsyncIterator[Ledger]:
     ):
         group.create_task(catching_up(ledger, kafka, group=group_of(tiny.NAME)))
         yield ledger
+
+
+async def claim(ledger: Ledger) -> Lease:
+    async with ledger.connection() as conn:
+        (lease,) = await queue.claim(
+            conn, pools=(BY_HAND,), memory_classes=("small",), owner="test", host="test", ttl=timedelta(minutes=5)
+        )
+    return lease
 
 
 async def lose_and_restore(site: Site) -> Restored:

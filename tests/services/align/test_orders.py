@@ -21,7 +21,7 @@ from chassis.settings import Settings
 from chassis.storage.file import FileStore
 from chassis.worker.context import TaskContext, Waiting
 from contracts.events import RunCompleted, SampleFailed
-from contracts.values import ArtifactKind
+from contracts.values import Arrival, ArtifactKind
 from services.align import workers
 from services.align.main import build
 from services.align.tasks import ALIGN, AlignTask, CallTask
@@ -139,8 +139,19 @@ async def test_fault_21_a_run_announced_again_is_one_task(ledger: Ledger, servic
 
 async def test_the_same_files_in_another_run_are_no_new_work(ledger: Ledger, service: Service) -> None:
     """A rerun names the version that is there."""
-    await deliver(ledger, service, run(1, 1), events.run_completed(1, version=1, run="again"))
+    again = events.run_completed(1, version=1, run="again")
+    (arrived,) = again.samples
+    again = again.model_copy(update={"samples": (arrived.model_copy(update={"arrival": Arrival.rerun}),)})
+    assert await deliver(ledger, service, run(1, 1), again) == [Receipt.handled, Receipt.handled]
     assert len(await task_keys(ledger)) == 1
+
+
+async def test_a_version_with_other_reads_is_quarantined_and_not_taken_for_known(
+    ledger: Ledger, service: Service
+) -> None:
+    """After a restore ingest may number anew: reads must not get lost behind a number that is taken."""
+    other = events.run_completed(1, version=1, run="other")
+    assert await deliver(ledger, service, run(1, 1), other) == [Receipt.handled, Receipt.quarantined]
 
 
 async def test_a_version_whose_alignment_died_holds_back_the_next_until_it_is_revived(
