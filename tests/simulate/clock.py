@@ -5,7 +5,7 @@ The moment stands in a sequence: setting it leaves no dead row behind, belongs t
 
 from __future__ import annotations
 
-from chassis.ledger.ledger import Ledger
+from chassis.ledger.ledger import Connection
 
 REPLACED = (
     "create sequence virtual_moment minvalue 0 start 0",
@@ -20,15 +20,14 @@ SET = "select setval('virtual_moment', $1)"
 class VirtualClock:
     """Seconds since the fleet's start. The ledger is told only when a statement is about to read its clock."""
 
-    def __init__(self, *, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, *, conn: Connection) -> None:
+        self._conn = conn
         self._told: float | None = None
         self.now = 0.0
 
     async def install(self) -> None:
-        async with self._ledger.connection() as conn:
-            for statement in REPLACED:
-                await conn.execute(statement)
+        for statement in REPLACED:
+            await self._conn.execute(statement)
 
     def move(self, to: float) -> None:
         if to < self.now:
@@ -38,6 +37,5 @@ class VirtualClock:
     async def tell(self) -> None:
         """From here on `ledger_now()` is `now`, to the microsecond."""
         if self._told != self.now:
-            async with self._ledger.connection() as conn:
-                await conn.execute(SET, round(self.now * 1_000_000))
+            await self._conn.execute(SET, round(self.now * 1_000_000))
             self._told = self.now

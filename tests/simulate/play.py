@@ -32,7 +32,7 @@ from datetime import timedelta
 
 from chassis.errors import LeaseLost
 from chassis.ledger import queue
-from chassis.ledger.ledger import Ledger
+from chassis.ledger.ledger import Connection, Ledger
 from chassis.ledger.tasks import Ending, Lease, NewTask
 from chassis.outcomes import Done
 from chassis.service import Service, Subscriptions, TaskKind
@@ -103,6 +103,8 @@ class Play:
     each_chunk: bool = False
 
     clock: VirtualClock = field(init=False)
+    _conn: Connection = field(init=False)
+    """For single statements, without a pool's tidying around each."""
     tally: Tally = field(init=False, default_factory=Tally)
     _service: Service = field(init=False, default_factory=service)
     _events: list[tuple[float, int, Happening]] = field(init=False, default_factory=list)
@@ -114,11 +116,18 @@ class Play:
     _by_key: dict[str, Job] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.clock = VirtualClock(ledger=self.ledger)
         self._by_key = {job.key: job for job in self.jobs}
 
     async def run(self) -> Figures:
         """Play until every task has ended or the cap is reached. The ledger must be migrated and empty."""
+        self._conn = await self.ledger.dedicated()
+        try:
+            return await self._run()
+        finally:
+            await self._conn.close()
+
+    async def _run(self) -> Figures:
+        self.clock = VirtualClock(conn=self._conn)
         await self.clock.install()
         await self.clock.tell()
         async with self.ledger.transaction() as tx:
@@ -200,16 +209,15 @@ class Play:
         if worker.gone or worker.stopping:
             return
         await self.clock.tell()
-        async with self.ledger.connection() as conn:
-            leases = await queue.claim(
-                conn,
-                pools=(POOL,),
-                memory_classes=("small",),
-                owner=f"{worker.machine.host}/0",
-                host=worker.machine.host,
-                ttl=timedelta(seconds=LEASE),
-                kinds=(KIND,),
-            )
+        leases = await queue.claim(
+            self._conn,
+            pools=(POOL,),
+            memory_classes=("small",),
+            owner=f"{worker.machine.host}/0",
+            host=worker.machine.host,
+            ttl=timedelta(seconds=LEASE),
+            kinds=(KIND,),
+        )
         self.tally.calls["claim"] += 1
         if not leases:
             self._idle[worker] = None
@@ -237,8 +245,7 @@ class Play:
         expires = attempt.began + beats * BEAT + LEASE
         if expires > attempt.expires:
             await self.clock.tell()
-            async with self.ledger.connection() as conn:
-                held = await queue.renew(conn, attempt.lease, ttl=timedelta(seconds=expires - now))
+            held = await queue.renew(self._conn, attempt.lease, ttl=timedelta(seconds=expires - now))
             self.tally.calls["renew"] += 1
             if not held:
                 raise LeaseLost(f"{attempt.job.key}: its machine lives and renewed in time")
@@ -286,8 +293,7 @@ class Play:
         if "ledger_now" in queue.CHECKPOINT:
             await self.clock.tell()
         name, value = attempt.unwritten[-1], {"chunks": attempt.unwritten}
-        async with self.ledger.connection() as conn:
-            held = await queue.checkpoint(conn, attempt.lease, chunk=name, value=value)
+        held = await queue.checkpoint(self._conn, attempt.lease, chunk=name, value=value)
         self.tally.calls["checkpoint"] += 1
         if not held:
             raise LeaseLost(f"{attempt.job.key}: its machine lived and renewed in time")
@@ -348,8 +354,7 @@ class Play:
 
     async def _agrees(self) -> None:
         """What was counted here is what the ledger says."""
-        async with self.ledger.connection() as conn:
-            states = {row["state"]: row["tasks"] for row in await conn.fetch(FINISHED)}
+        states = {row["state"]: row["tasks"] for row in await self._conn.fetch(FINISHED)}
         counted = {"done": len(self.tally.done), "failed": len(self.tally.dead)}
         said = {state: states.get(state, 0) for state in counted}
         if said != counted:

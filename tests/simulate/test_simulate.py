@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chassis.ledger.ledger import Ledger, open_ledger
+from chassis.ledger.ledger import NOW, Ledger, open_ledger
 from chassis.ledger.migrate import migrate
 from tests.simulate.account import Costs, Figures
 from tests.simulate.clock import VirtualClock
@@ -175,13 +175,14 @@ async def test_a_spent_budget_is_told_and_a_person_may_revive(postgres_dsn: str)
 
 
 async def test_the_virtual_clock_is_the_ledgers_and_goes_forward_only(ledger: Ledger) -> None:
-    clock = VirtualClock(ledger=ledger)
-    await clock.install()
-    await clock.tell()
-    start = await ledger.now()
-    clock.move(1e9 + 0.25)
-    assert await ledger.now() == start
-    await clock.tell()
-    assert (await ledger.now() - start).total_seconds() == 1e9 + 0.25
+    async with ledger.connection() as conn:
+        clock = VirtualClock(conn=conn)
+        await clock.install()
+        await clock.tell()
+        start = await conn.fetchval(NOW)
+        clock.move(1e9 + 0.25)
+        assert await conn.fetchval(NOW) == start
+        await clock.tell()
+        assert (await conn.fetchval(NOW) - start).total_seconds() == 1e9 + 0.25
     with pytest.raises(ValueError, match="cannot go back"):
         clock.move(1e9)
