@@ -118,13 +118,22 @@ async def _listening(service: Service, settings: Settings, ledger: Ledger, pulse
     from chassis.messaging.consumer import SILENCE_SECONDS, Consumption
 
     beat = pulse.expect("consumer", within_s=SILENCE_SECONDS + PATIENCE_SECONDS)
+    consumption: Consumption | None = None
+    trouble: str | None = None
+
+    def why_not() -> str | None:
+        said = consumption.why_not() if consumption is not None else None
+        return said and (trouble or said)
+
     while True:
         consumption = Consumption(service=service, ledger=ledger, settings=settings.kafka)
-        pulse.require("Kafka", consumption.why_not)
+        pulse.require("Kafka", why_not)
         try:
             await consumption.start()
+            trouble = None
             await consumption.watch(beat)
         except (KafkaError, OSError) as error:
+            trouble = f"cannot be reached ({type(error).__name__})"
             log.warning("Kafka cannot be reached; trying again", extra={"error": type(error).__name__})
         finally:
             await consumption.stop()

@@ -53,6 +53,14 @@ def test_the_outbox_has_an_age(reader: InMemoryMetricReader) -> None:
     assert found["cohortstream.outbox.backlog", "align"].value == 3
 
 
+def test_stuck_subjects_are_gauged_by_kind_and_state_and_never_by_key(reader: InMemoryMetricReader) -> None:
+    for count in (3, 0):
+        instruments.subjects_stuck(service="align", stuck={("sample", "calling"): count})
+        (point,) = points(reader).values()
+        assert point.value == count
+        assert dict(point.attributes) == {"service": "align", "kind": "sample", "state": "calling"}
+
+
 def test_events_are_counted_by_what_became_of_them(reader: InMemoryMetricReader) -> None:
     for receipt in ("handled", "duplicate", "handled"):
         instruments.received(service="align", topic="run.completed", receipt=receipt)
