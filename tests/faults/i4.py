@@ -6,6 +6,7 @@ the object versions that the store really has. Nothing of the archive's own code
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -24,6 +25,8 @@ PURGE = "purge"
 WITHDRAWAL = "withdrawal"
 MADE_AGAIN = ("workspace", "log")
 """Kinds that nothing has to replace."""
+AT_A_TIME = 8
+"""Objects read beside each other."""
 NEWEST = "STANDARD"
 """Content that is stored anew lies here; it was not condemned to that."""
 
@@ -261,10 +264,16 @@ async def _read(ledger: Ledger, store: Store, bootstrap: str | None) -> Archive:
         if (one.body["artifact"], one.body["uri"]) in known
     }
     heads, found = {}, {}
-    for copy in rows["copies"]:
-        head = await store.head(copy["uri"], version=copy["version"])
-        heads[(copy["id"], copy["uri"])] = head
-        found[(copy["id"], copy["uri"])] = await _sum(store, head) if head is not None and head.readable() else None
+    few = asyncio.Semaphore(AT_A_TIME)
+
+    async def look(copy: Any) -> None:
+        async with few:
+            head = await store.head(copy["uri"], version=copy["version"])
+            heads[(copy["id"], copy["uri"])] = head
+            readable = head is not None and head.readable()
+            found[(copy["id"], copy["uri"])] = await _sum(store, head) if readable else None
+
+    await asyncio.gather(*(look(copy) for copy in rows["copies"]))
     return Archive(rows=rows, told=list(once.values()), heads=heads, found=found, markers=await _markers(store))
 
 

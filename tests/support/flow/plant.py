@@ -146,7 +146,7 @@ class Plant:
             ailing = [f"{one.name} {one.state}: {one.last_words(8)}" for one in self.services.health() if not one.well]
             raise AssertionError("in vain\n" + "\n".join([*stand, *ailing])) from None
 
-    async def quiet(self) -> None:
+    async def quiet(self, *, seconds: float | None = None) -> None:
         """No task that may run, no event unsent, none unread: whatever was begun has ended."""
 
         async def all_quiet() -> bool:
@@ -158,7 +158,7 @@ class Plant:
             # what was read last may have begun something
             return not any([await self.value(service, BUSY) for service in SERVICES])
 
-        await self.until(all_quiet)
+        await self.until(all_quiet, seconds=seconds)
 
     def topics_of(self, service: str) -> tuple[str, ...]:
         return with_common(build(builder_of(service, self.engines), self.settings)).subscriptions.topics
@@ -293,9 +293,21 @@ class Going:
 
 @asynccontextmanager
 async def running_plant(
-    folder: Path, *, engines: Engines = "seeded", lease_seconds: float = 3.0, slots: int = 1
+    folder: Path,
+    *,
+    engines: Engines = "seeded",
+    lease_seconds: float = 3.0,
+    slots: int = 1,
+    plan: Sequence[Planned] | None = None,
+    direct: bool = False,
+    reference: Path = material.REFERENCE,
+    memory_mb: int = 4096,
 ) -> AsyncIterator[Plant]:
-    """Start everything; everything ends with it."""
+    """Start everything; everything ends with it.
+
+    `direct`: without the network that a test may spoil, and without a first cohort that nothing disturbs. `plan`: other
+    processes than one consumer and one worker for each service. `memory_mb`: what a worker's slot may use.
+    """
     runs, faults, state = folder / "runs", folder / "faults", folder / "state"
     for made in (runs, faults):
         made.mkdir(parents=True)
@@ -311,15 +323,17 @@ async def running_plant(
         settings = Settings(
             state_dir=state,
             kafka=KafkaSettings(bootstrap=endpoints.kafka_bootstrap),
-            ledger=LedgerSettings(dsn=SecretStr(between.dsn)),
+            ledger=LedgerSettings(dsn=SecretStr(endpoints.postgres_dsn if direct else between.dsn)),
             store=StoreSettings(
                 base=f"s3://{endpoints.bucket}",
-                endpoint=between.s3,
+                endpoint=endpoints.s3_endpoint if direct else between.s3,
                 access_key=SecretStr(endpoints.s3_access_key),
                 secret_key=SecretStr(endpoints.s3_secret_key),
             ),
             site=SiteSettings(secret_file=secret),
-            worker=WorkerSettings(lease_seconds=lease_seconds, poll_seconds=0.5, drain_seconds=5.0),
+            worker=WorkerSettings(
+                lease_seconds=lease_seconds, poll_seconds=0.5, drain_seconds=5.0, memory_mb=memory_mb
+            ),
             ingest=IngestSettings(roots=(runs,), scan_seconds=0.3, settle_seconds=0.0),
             align=AlignSettings(reference="onekg", qc_rules="tiny", call_interval_bp=2200),
             jointcall=JointcallSettings(interval_bp=MAX_BP, chunk_bp=MAX_BP // 2),
@@ -329,16 +343,14 @@ async def running_plant(
         await migrate_ledgers(settings, SERVICES)
         config = write_runtime(settings)
         store = await leaving.enter_async_context(open_store(settings.store))
-        await bundle.add(
-            store, name="onekg", fasta=material.REFERENCE, max_interval_bp=material.MAX_INTERVAL_BP, scratch=folder
-        )
+        await bundle.add(store, name="onekg", fasta=reference, max_interval_bp=material.MAX_INTERVAL_BP, scratch=folder)
         ledgers = {
             service: await leaving.enter_async_context(
                 open_ledger(dsn=endpoints.postgres_dsn, service=service, pool_size=2)
             )
             for service in SERVICES
         }
-        services = Services(config, _plan(engines, slots), logs=state / "logs" / "services")
+        services = Services(config, plan or _plan(engines, slots), logs=state / "logs" / "services")
         leaving.callback(services.stop, grace_s=5.0)
         await asyncio.to_thread(services.start)
         plant = Plant(
@@ -354,7 +366,8 @@ async def running_plant(
             identity=read_identity(settings.site),
             faults=faults,
         )
-        plant.undisturbed = await (await plant.submit()).panel()
+        if not direct:
+            plant.undisturbed = await (await plant.submit()).panel()
         yield plant
 
 
