@@ -199,7 +199,7 @@ async def test_a_top_up_onto_another_reference_is_refused(align: Served, tmp_pat
     assert first.sample.version == 1
 
 
-async def test_fault_1_a_killed_worker_is_resumed_at_the_next_lane(endpoints: Endpoints, tmp_path: Path) -> None:
+async def test_fault_01_a_killed_worker_is_resumed_at_the_next_lane(endpoints: Endpoints, tmp_path: Path) -> None:
     key = events.sample_of(5)
     pairs = pairs_of("HG00101")
     async with serve(BUILDER, endpoints=endpoints, folder=tmp_path, sections=SECTIONS, lease_seconds=4) as served:
