@@ -36,6 +36,8 @@ def read_or_refused(first: Path, second: Path) -> None:
         assert not isinstance(read, Rejection), f"ingest takes what align refuses: {read}"
         assert len(read) == checked.read_pairs
         assert all(0 < len(mate.name) <= SAM_NAME and mate.bases for mates in read for mate in mates)
+    else:
+        assert checked.code.startswith(("GZIP_", "FASTQ_", "FORMAT_", "EMPTY_", "PAIR_"))
 
 
 @fuzzed

@@ -44,6 +44,11 @@ def sheet_judged(content: bytes, lanes: int | None) -> Sheet | Rejection:
         for sample in read.samples:
             assert all(NAME.fullmatch(name) for name in (sample.sample, sample.stem, sample.project))
             assert all(NAME.fullmatch(lane.library) for lane in sample.lanes)
+            assert sample.lanes
+            assert suspicion(sample.sample) is None
+            assert suspicion(sample.stem) is None
+    else:
+        assert read.code in {"SHEET_ENCODING", "SHEET_COLUMN"}
     return read
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chassis.errors import Rejected
 from services.ingest.fastq import FastqFile
@@ -182,20 +180,3 @@ def test_no_pipe_and_no_link_is_opened(make: Callable[[Path], None], tmp_path: P
         list(FastqFile(path=path, where="R1").batches())
     assert isinstance(caught.value, Rejected)
     assert caught.value.rejection.code == "UNSAFE_PATH"
-
-
-@given(st.binary(max_size=400), st.integers(0, 200), st.booleans())
-def test_whatever_the_bytes_the_end_is_a_count_or_a_rejection(junk: bytes, place: int, packed: bool) -> None:
-    import tempfile
-
-    whole = gzip.compress(R1[:place] + junk + R1[place:]) if packed else G2[:place] + junk + G2[place:]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "R.fastq.gz"
-        path.write_bytes(whole)
-        file = FastqFile(path=path, where="R1 of lane 1")
-        try:
-            records = sum(len(batch.headers) for batch in file.batches())
-        except Rejected as rejected:
-            assert rejected.rejection.code.startswith(("GZIP_", "FASTQ_", "FORMAT_", "EMPTY_"))
-        else:
-            assert records == file.records > 0

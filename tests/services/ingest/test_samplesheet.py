@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from chassis.errors import Rejected, Rejection
 from services.ingest.ids import check_id
@@ -202,42 +200,3 @@ def test_ids_that_point_at_a_person_are_suspected(rule: str, value: str) -> None
 def test_pseudonyms_are_not_suspected(value: str) -> None:
     assert suspicion(value) is None
     check_id(value, what="id", where="here", person=True)
-
-
-CELL = st.one_of(
-    st.sampled_from(["S1", "1", "2", "ACGT", "P1", "", "../x", "=1", '"', "[Data]", "[BCLConvert_Data]", "Sample_ID"]),
-    st.text(max_size=8),
-)
-SHEETISH = st.lists(st.lists(CELL, max_size=7).map(",".join), max_size=12).map("\n".join)
-
-
-@settings(max_examples=300)
-@given(
-    st.one_of(
-        SHEETISH.map(lambda text: "[Data]\nLane,Sample_ID,index,index2,Sample_Project,Description\n" + text),
-        SHEETISH.map(lambda text: "[BCLConvert_Data]\nLane,Sample_ID,Index,Sample_Project\n" + text),
-        SHEETISH,
-    ),
-    st.sampled_from(["utf-8", "utf-16", "utf-16-le", "utf-8-sig"]),
-    st.one_of(st.none(), st.integers(1, 8)),
-)
-def test_any_text_is_parsed_or_refused(text: str, encoding: str, lanes: int | None) -> None:
-    parsed_or_refused(text.encode(encoding, "replace"), lanes)
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_are_parsed_or_refused(content: bytes) -> None:
-    parsed_or_refused(content, None)
-    parsed_or_refused(V1.encode() + content, 4)
-
-
-def parsed_or_refused(content: bytes, lanes: int | None) -> None:
-    try:
-        sheet = parse_sheet(content, lanes=lanes)
-    except Rejected as rejected:
-        assert rejected.rejection.code in {"SHEET_ENCODING", "SHEET_COLUMN"}
-        return
-    for sample in sheet.samples:
-        check_id(sample.sample, what="id", where="here", person=True)
-        check_id(sample.stem, what="id", where="here", person=True)
-        assert sample.lanes
