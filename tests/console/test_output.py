@@ -16,6 +16,7 @@ from console.output import ago, size, span
 from console.panels import _artifacts, query
 from console.snapshot import Outbox, Snapshot
 from console.standing import pools, standings
+from console.stuck import stuck_subjects
 from console.supervisor import Health
 from console.upping import frame
 
@@ -84,13 +85,14 @@ def test_the_screen_of_up_fits_100_columns(tmp_path: Path) -> None:
         pools=pools({"align": [work]}),
         outboxes=(Outbox(service="align", backlog=123456, oldest=NOW),),
         held={"align": 3},
+        stuck=stuck_subjects({"align": [_stuck("smp_" + "1" * 24, waits)]}),
         labels=Labels([]),
         notes=("ingest offers no status_run: its ledger is not there, or of an older version",),
     )
     health = tuple(
         Health(
             name=f"align {role}", service="align", role=role, state=state, since=0.0, restarts=7, pid=1, last_status=3,
-            log=tmp_path / "none.log",
+            log=tmp_path / "none.log", live=False, ready=False, why_not="silent for 25 s: its event loop does not turn",
         )
         for role, state in (("consume", "running"), ("work", "refused"))
     )  # fmt: skip
@@ -98,8 +100,13 @@ def test_the_screen_of_up_fits_100_columns(tmp_path: Path) -> None:
     Console(file=drawn, width=100).print(frame(snapshot, health))
     text = drawn.getvalue()
     assert max(map(len, text.splitlines())) <= 100
-    for word in ("refused", "12345", "123456", "waiting for conversion", "offers no status_run"):
+    for word in ("refused", "12345", "123456", "waiting for conversion", "offers no status_run", "hung", "stuck: smp_"):
         assert word in text
+
+
+def _stuck(subject: str, waits_for: str) -> dict[str, Any]:
+    seen = {"since": NOW, "expected_seconds": 3600.0, "found_at": NOW}
+    return {"subject": subject, "kind": "sample", "state": "calling", "waits_for": waits_for} | seen
 
 
 def _row(subject: str, kind: str, state: str, waits: str) -> dict[str, Any]:
