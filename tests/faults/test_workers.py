@@ -14,8 +14,9 @@ from chassis.storage import open_store
 from chassis.worker.sweeper import sweep_orphans
 from tests.conftest import until
 from tests.faults.conftest import Settled
+from tests.faults.signs import at_epoch, in_state, none_of, said, started, struck, written
 from tests.support import tiny
-from tests.support.site import Process, Site, sample_key, state_of, task_row
+from tests.support.site import Site, sample_key, state_of, task_row
 from tests.support.working import alive, enqueue, journal_of, worker_of
 
 
@@ -29,7 +30,7 @@ async def test_fault_01_a_worker_killed_in_the_middle_costs_one_chunk(
     for open_gate in ("chunk-0", "chunk-1"):
         (gates / open_gate).touch()
     worker = await site.start("work", tiny.BUILDER)
-    await until(lambda: _in_journal(journal, "start", "chunk-2"))
+    await until(lambda: started(journal, "chunk-2"))
 
     worker.signal(signal.SIGKILL)
     await worker.ended()
@@ -38,8 +39,8 @@ async def test_fault_01_a_worker_killed_in_the_middle_costs_one_chunk(
         (gates / open_gate).touch()
     async with worker_of(site, ledger):
         counts = await settled(task.key)
-    started = Counter(chunk for word, chunk, _ in journal_of(journal) if word == "start")
-    assert started == {"chunk-0": 1, "chunk-1": 1, "chunk-2": 2, "chunk-3": 1}, "redone work is one chunk"
+    runs = Counter(chunk for word, chunk, _ in journal_of(journal) if word == "start")
+    assert runs == {"chunk-0": 1, "chunk-1": 1, "chunk-2": 2, "chunk-3": 1}, "redone work is one chunk"
     row = await task_row(ledger, task.key)
     assert (row["losses"], row["crashes"], row["epoch"]) == (1, 0, 2)
     assert counts.results == {task.key: 1}
@@ -53,7 +54,7 @@ async def test_fault_02_what_was_uploaded_and_never_committed_is_redone_and_swep
     task = tiny.steps_task(sample_key(), chunks=1)
     await enqueue(ledger, task)
     worker = await site.start("work", tiny.BUILDER, fault="after-upload=SIGSTOP")
-    await until(lambda: _struck(site))
+    await until(lambda: struck(site))
 
     worker.signal(signal.SIGKILL)
     await worker.ended()
@@ -94,21 +95,21 @@ async def test_fault_06_a_worker_that_slept_through_its_lease_changes_nothing(
     task = tiny.steps_task(sample_key(), chunks=2, gates=str(gates), pids=str(pids))
     await enqueue(ledger, task)
     zombie = await site.start("work", tiny.BUILDER)
-    await until(lambda: _written(pids))
+    await until(lambda: written(pids))
     children = [int(pid) for pid in pids.read_text(encoding="utf-8").split()]
 
     zombie.signal(signal.SIGSTOP)
     async with worker_of(site, ledger, host="another"):
-        await until(lambda: _epoch(ledger, task.key, 2))
+        await until(lambda: at_epoch(ledger, task.key, 2))
         for gate in ("chunk-0", "chunk-1"):
             (gates / gate).touch()
-        await until(lambda: _state(ledger, task.key, "done"))
+        await until(lambda: in_state(ledger, task.key, "done"))
     before = dict(await task_row(ledger, task.key))
     assert alive(children[0]), "its child went on meanwhile, under its own prefix"
     zombie.signal(signal.SIGCONT)
 
-    await until(lambda: _none_of(children))
-    await until(lambda: _said(zombie, "the result is thrown away"))
+    await until(lambda: none_of(children))
+    await until(lambda: said(zombie, "the result is thrown away"))
     counts = await settled(task.key)
     assert dict(await task_row(ledger, task.key)) == before
     assert all("/1-2/" in uri for uri in before["result"]["uris"].values())
@@ -133,31 +134,3 @@ async def test_fault_13_workers_that_race_give_each_task_one_epoch(
 
 def _samples(count: int) -> list[str]:
     return [sample_key() for _ in range(count)]
-
-
-async def _struck(site: Site) -> bool:
-    return any(site.folder.glob("faults-*/struck-*"))
-
-
-async def _written(path: Path) -> bool:
-    return path.exists() and path.read_text(encoding="utf-8").endswith("\n")
-
-
-async def _in_journal(journal: Path, *wanted: str) -> bool:
-    return any(line[:2] == wanted for line in journal_of(journal))
-
-
-async def _epoch(ledger: Ledger, key: str, epoch: int) -> bool:
-    return bool((await task_row(ledger, key))["epoch"] == epoch)
-
-
-async def _state(ledger: Ledger, key: str, state: str) -> bool:
-    return await state_of(ledger, key) == state
-
-
-async def _said(process: Process, words: str) -> bool:
-    return words in process.log.read_text(encoding="utf-8")
-
-
-async def _none_of(pids: list[int]) -> bool:
-    return not any(alive(pid) for pid in pids)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -48,6 +50,20 @@ async def test_no_link_leads_out(store: FileStore, tmp_path: Path) -> None:
     # one that stands where an object goes is replaced, not followed
     await store.put_bytes("released/other", b"x", tags=TAGS)
     assert (outside / "secret").read_bytes() == b"secret"
+
+
+async def test_a_full_disk_is_a_store_that_is_unavailable(
+    store: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For every host alike: another one would find it as full."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreUnavailable, match="No space left on device"):
+        await store.put_bytes(KEY, b"reads", tags=TAGS)
+    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
 
 
 async def test_a_name_is_whole_or_not_there(store: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
