@@ -6,7 +6,6 @@ A parser would print floats and missing fields in its own way; here a record is 
 from __future__ import annotations
 
 import re
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,10 +23,6 @@ content."""
 MOST_OF_A_KEY = 40
 """Characters of a key that an error repeats."""
 _ID = re.compile(rb"[<,]ID=([^,>]+)")
-
-
-_LENGTH = re.compile(r"[0-9]{1,10}")
-
 _LENGTH = re.compile(r"[0-9]{1,10}")
 
 
@@ -140,19 +135,6 @@ def _declared(header: Iterable[bytes], kind: bytes) -> frozenset[str]:
             if named is not None:
                 found.add(named[1].decode())
     return frozenset(found)
-
-
-def _require_text(line: bytes, *, where: str) -> None:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        raise reject(
-            code="VCF_HEADER",
-            message="the line is not text in UTF-8",
-            where=where,
-            rule="a VCF is UTF-8 (VCF specification 4.3, 1.2)",
-            fix="write the file again with that line in UTF-8",
-        ) from None
 
 
 def _require_text(line: bytes, *, where: str) -> None:
