@@ -115,11 +115,22 @@ def without_non_ref(folder: Path) -> GvcfInput:
 
 def out_of_order(folder: Path) -> GvcfInput:
     """The blocks behind the variant are swapped, under an index that finds them: htslib refuses to make one."""
-    text = HEADER + f"##contig=<ID=c1,length={LENGTH}>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{NAME}\n"
-    swapped = (*GOOD[:2], block(BASES, 601, 700), block(BASES, 501, 600))
-    gvcf = bgzip(folder / f"{NAME}.g.vcf.gz", (text + "\n".join(swapped) + "\n").encode(), name=NAME, index=False)
-    end = gvcf.path.stat().st_size - 28
-    leaf = struct.pack("<iIiQQ", 1, 4681, 1, len(text), end << 16) + struct.pack("<iQ", 1, len(text))
+    return _indexed_by_hand(folder, *GOOD[:2], block(BASES, 601, 700), block(BASES, 501, 600), skipped=0)
+
+
+def with_an_index_into_a_record(folder: Path) -> GvcfInput:
+    """It ends where the file ends, and begins within a line."""
+    return _indexed_by_hand(folder, *GOOD, skipped=7)
+
+
+def _indexed_by_hand(folder: Path, *records: str, skipped: int) -> GvcfInput:
+    """One chunk of one bin: from so many bytes behind the first record's start to the end."""
+    columns = f"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{NAME}\n"
+    head = HEADER + f"##contig=<ID=c1,length={LENGTH}>\n" + columns
+    text = (head + "\n".join(records) + "\n").encode()
+    gvcf = bgzip(folder / f"{NAME}.g.vcf.gz", text, name=NAME, index=False)
+    begin, end = len(head) + skipped, gvcf.path.stat().st_size - 28
+    leaf = struct.pack("<iIiQQ", 1, 4681, 1, begin, end << 16) + struct.pack("<iQ", 1, begin)
     names = b"c1\0"
     with pysam.BGZFile(str(gvcf.index), "w", None) as sink:
         sink.write(struct.pack("<4siiiiiiii", b"TBI\x01", 1, 2, 1, 2, 0, ord("#"), 0, len(names)) + names + leaf)

@@ -116,6 +116,9 @@ ROWS: Mapping[str, Row] = {
     "an index of another file": Row(
         make=broken.with_an_index_of_more_records, code="INDEX_STALE", where=INDEX, fix="index the file again"
     ),
+    "an index that points into a record": Row(
+        make=broken.with_an_index_into_a_record, code="INDEX_STALE", where=INDEX, fix="index the file again"
+    ),
     "an index of the version before": Row(
         make=broken.with_an_index_of_the_version_before, code="INDEX_STALE", where=INDEX, fix="index the file again"
     ),
@@ -277,8 +280,17 @@ async def test_mended_known_sites_are_taken_under_the_same_name(tmp_path: Path) 
     assert len(made.intervals) == 2
 
 
+def test_the_index_check_reads_records(tmp_path: Path) -> None:
+    """Before anything is fetched through it: an index may end where the file ends and point astray within."""
+    from chassis.tools.index_content import require_tabix_of
+
+    gvcf = broken.with_an_index_into_a_record(tmp_path)
+    with pytest.raises(Rejected, match="no record of c1 begins where the index says so"):
+        require_tabix_of(gvcf.path, gvcf.index)
+
+
 def test_the_index_check_reads_a_file_of_many_blocks(tmp_path: Path) -> None:
-    """A real gVCF's index fits; cut shorter and indexed, the file is not the one that the old index was made from."""
+    """A real gVCF's index fits, and not the same gVCF cut shorter; nor does the shorter one's fit the whole."""
     from chassis.tools.index_content import require_tabix_of
     from tests.services.jointcall.cropped import REAL
     from tests.services.jointcall.engines.written import bgzip
@@ -289,6 +301,10 @@ def test_the_index_check_reads_a_file_of_many_blocks(tmp_path: Path) -> None:
     require_tabix_of(whole.path, whole.index)
     shorter = bgzip(tmp_path / "shorter.g.vcf.gz", b"".join(lines[:-100]), name="x")
     require_tabix_of(shorter.path, shorter.index)
+    kept = shorter.index.read_bytes()
     shutil.copy(whole.index, shorter.index)
     with pytest.raises(Rejected, match="INDEX_STALE"):
         require_tabix_of(shorter.path, shorter.index)
+    whole.index.write_bytes(kept)  # all that it names is there; what it leaves out is at the end
+    with pytest.raises(Rejected, match="INDEX_STALE"):
+        require_tabix_of(whole.path, whole.index)
