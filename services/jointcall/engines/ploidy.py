@@ -11,6 +11,7 @@ PL must have one value for each genotype that the ploidy allows, C(alleles + plo
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import comb
 
 SEX_AND_MITOCHONDRION = frozenset(
@@ -24,20 +25,26 @@ def allowed_on(contig: str) -> tuple[int, ...]:
     return HERE if contig in SEX_AND_MITOCHONDRION else ELSEWHERE
 
 
-def fault(genotype: str, likelihoods: str | None, *, alleles: int, contig: str) -> str | None:
-    """What is wrong, None for nothing. `genotype` is GT, `likelihoods` PL as they stand; `alleles` with REF."""
+def fault(genotype: str, likelihoods: str, *, alleles: int, contig: str) -> str | None:
+    """What is wrong, None for nothing. `genotype` is GT, `likelihoods` PL as they stand, `.` where there is none;
+    `alleles` counts REF too."""
     if genotype == ".":
         return None
     ploidy = 1 + genotype.count("/") + genotype.count("|")
     allowed = allowed_on(contig)
     if ploidy not in allowed:
         return f"the genotype has {_alleles(ploidy)}, on {contig} it has {' or '.join(map(str, allowed))}"
-    if likelihoods is None or likelihoods == ".":
+    if likelihoods == ".":
         return None
-    wanted, found = comb(alleles + ploidy - 1, ploidy), likelihoods.count(",") + 1
+    wanted, found = _genotypes(alleles, ploidy), likelihoods.count(",") + 1
     if found != wanted:
         return f"{found} likelihoods beside a genotype of {_alleles(ploidy)}, {wanted} belong to it"
     return None
+
+
+@lru_cache(maxsize=256)
+def _genotypes(alleles: int, ploidy: int) -> int:
+    return comb(alleles + ploidy - 1, ploidy)
 
 
 def _alleles(ploidy: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chassis.errors import Rejected, reject
 from chassis.tools.vcf import Declared
@@ -40,6 +40,8 @@ class Reading:
     bases: str
     declared: Declared
     regions: Sequence[Stretch]
+    _places: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Of GT and PL in each FORMAT column met, -1 where it has none."""
 
     def read(self, lines: Iterable[str]) -> GvcfRecords:
         """Raises Rejected: FORMAT_MISMATCH, GVCF_ORDER, GVCF_NON_REF, VCF_UNDECLARED, PLOIDY, REF_ALLELE."""
@@ -48,25 +50,30 @@ class Reading:
         for line in lines:
             contig, position, _, ref, alt, _, _, about, names, cell = self._columns(line)
             at = int(position)
-            where = f"{contig}:{at}"
             if at < before:
                 raise self._refused(
-                    where,
+                    f"{contig}:{at}",
                     code="GVCF_ORDER",
                     message="a record stands behind a later one",
                     rule="records are sorted by position",
                     fix="sort and index the gVCF",
                 )
             before = at
-            self._check_alleles(where, alt)
-            self._check_declared(where, about, names)
-            self._check_ploidy(where, contig, names, cell, alleles=2 + alt.count(","))
+            # the common case first: a gVCF has tens of millions of records
+            if not alt.endswith(NON_REF):
+                raise self._no_non_ref(f"{contig}:{at}")
+            missing = self.declared.missing(about, names)
+            if missing is not None:
+                raise self._undeclared(f"{contig}:{at}", missing)
+            said = self._ploidy_fault(contig, names, cell, alleles=2 + alt.count(","))
+            if said is not None:
+                raise self._ploidy(f"{contig}:{at}", said)
             _cover(covered, at, _end(about) or at + len(ref) - 1)
             if at < self.interval.start:
                 continue
             if not _agrees(ref, self.bases, at - self.interval.start):
                 raise self._refused(
-                    where,
+                    f"{contig}:{at}",
                     code="REF_ALLELE",
                     message="REF is not what the reference has there",
                     rule="REF is the reference's sequence",
@@ -88,38 +95,42 @@ class Reading:
             fix="call the sample again, and keep the gVCF from tools that rewrite its columns",
         )
 
-    def _check_alleles(self, where: str, alt: str) -> None:
-        if not alt.endswith(NON_REF):
-            raise self._refused(
-                where,
-                code="GVCF_NON_REF",
-                message=f"a record has no {NON_REF} allele",
-                rule=f"each record of a gVCF has {NON_REF} as its last allele",
-                fix="call with -ERC GVCF, and keep the gVCF from tools that trim alleles",
-            )
+    def _ploidy_fault(self, contig: str, names: str, cell: str, *, alleles: int) -> str | None:
+        places = self._places.get(names)
+        if places is None:
+            keys = names.split(":")
+            places = tuple(keys.index(key) if key in keys else -1 for key in ("GT", "PL"))
+            self._places[names] = places
+        values = cell.split(":")
+        genotype, likelihoods = (values[at] if 0 <= at < len(values) else "." for at in places)
+        return ploidy.fault(genotype, likelihoods, alleles=alleles, contig=contig)
 
-    def _check_declared(self, where: str, about: str, names: str) -> None:
-        missing = self.declared.missing(about, names)
-        if missing is not None:
-            raise self._refused(
-                where,
-                code="VCF_UNDECLARED",
-                message=f"{missing} is used and not declared",
-                rule="the header declares every INFO and FORMAT key with its type",
-                fix="add the header line with `bcftools annotate -h`, or call the sample again",
-            )
+    def _no_non_ref(self, where: str) -> Rejected:
+        return self._refused(
+            where,
+            code="GVCF_NON_REF",
+            message=f"a record has no {NON_REF} allele",
+            rule=f"each record of a gVCF has {NON_REF} as its last allele",
+            fix="call with -ERC GVCF, and keep the gVCF from tools that trim alleles",
+        )
 
-    def _check_ploidy(self, where: str, contig: str, names: str, cell: str, *, alleles: int) -> None:
-        values = dict(zip(names.split(":"), cell.split(":"), strict=False))
-        said = ploidy.fault(values.get("GT", "."), values.get("PL"), alleles=alleles, contig=contig)
-        if said is not None:
-            raise self._refused(
-                where,
-                code="PLOIDY",
-                message=said,
-                rule=PLOIDY_RULE,
-                fix="call the sample again with the ploidy of the contig (HaplotypeCaller -ploidy)",
-            )
+    def _undeclared(self, where: str, missing: str) -> Rejected:
+        return self._refused(
+            where,
+            code="VCF_UNDECLARED",
+            message=f"{missing} is used and not declared",
+            rule="the header declares every INFO and FORMAT key with its type",
+            fix="add the header line with `bcftools annotate -h`, or call the sample again",
+        )
+
+    def _ploidy(self, where: str, said: str) -> Rejected:
+        return self._refused(
+            where,
+            code="PLOIDY",
+            message=said,
+            rule=PLOIDY_RULE,
+            fix="call the sample again with the ploidy of the contig (HaplotypeCaller -ploidy)",
+        )
 
     def _refused(self, where: str, *, code: str, message: str, rule: str, fix: str) -> Rejected:
         return reject(code=code, message=message, where=f"{self.gvcf.path.name}, record at {where}", rule=rule, fix=fix)
@@ -147,9 +158,9 @@ def _cover(covered: list[Stretch], start: int, end: int) -> None:
 
 
 def _end(about: str) -> int | None:
-    for field in about.split(";"):
-        if field.startswith("END=") and field[4:].isdigit():
-            return int(field[4:])
+    for part in about.split(";"):
+        if part.startswith("END=") and part[4:].isdigit():
+            return int(part[4:])
     return None
 
 
