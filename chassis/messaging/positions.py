@@ -67,8 +67,17 @@ class Log:
         return dict(begins), dict(await self._reader.end_offsets(partitions))
 
     async def committed(self, group: str) -> Offsets:
-        found = await self._admin.list_consumer_group_offsets(group)
-        return {tp: kept.offset for tp, kept in found.items() if kept.offset >= 0}
+        """How far the group has come. A broker that has just started finds its groups after a while: waited for."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    found = await self._admin.list_consumer_group_offsets(group)
+                except KafkaError as error:
+                    if not error.retriable:
+                        raise
+                    await asyncio.sleep(0.3)
+                else:
+                    return {tp: kept.offset for tp, kept in found.items() if kept.offset >= 0}
 
     async def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
         """Set where a group without members reads on. Raises GroupBusy when it keeps having some."""
