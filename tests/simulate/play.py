@@ -353,9 +353,14 @@ class Play:
                 return
 
     async def _agrees(self) -> None:
-        """What was counted here is what the ledger says."""
+        """What was counted here is what the ledger says, and each chunk of a finished task was kept once."""
         states = {row["state"]: row["tasks"] for row in await self._conn.fetch(FINISHED)}
         counted = {"done": len(self.tally.done), "failed": len(self.tally.dead)}
         said = {state: states.get(state, 0) for state in counted}
         if said != counted:
             raise RuntimeError(f"counted {counted}, the ledger says {said}")
+        for key in self.tally.done:
+            job, kept = self._by_key[key], self.tally.kept[key]
+            needed = self.costs.of_job(job) - self.costs.setup_minutes * 60
+            if abs(kept - needed) > 0.001:
+                raise RuntimeError(f"{key} is done with {kept} s of work kept; it needs {needed} s once")
