@@ -52,5 +52,19 @@ async def test_an_ended_server_is_trouble_and_a_wrong_parameter_a_bug(ledger: Le
     assert not passes(FileNotFoundError()) and not passes(KeyError())
 
 
+async def test_a_connection_whose_end_the_driver_has_not_noticed_is_trouble_and_replaced(
+    ledger: Ledger, database: str
+) -> None:
+    """asyncpg says so, by an error of its own, when it is asked just as the server's goodbye has come in."""
+    async with open_ledger(dsn=database, service="tiny", pool_size=1) as one:
+        with pytest.raises(asyncpg.PostgresConnectionError) as ended:
+            async with one.connection() as conn:
+                before = await conn.fetchval("select pg_backend_pid()")
+                raise asyncpg.InternalClientError("another operation is in progress")
+        assert passes(ended.value)
+        async with one.connection() as conn:
+            assert await conn.fetchval("select pg_backend_pid()") != before
+
+
 def test_what_postgres_cannot_keep_is_replaced() -> None:
     assert storable("a\x00b\ud800c é") == "a\ufffdb?c é"
