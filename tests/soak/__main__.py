@@ -41,6 +41,7 @@ def main(argv: Sequence[str]) -> int:
     # what happens to the servers is on purpose; their clients here need not tell it line by line
     logging.disable(logging.CRITICAL)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="cohortstream-soak-"))
+    print(f"its ledgers, logs and store: {folder}", file=sys.stderr)
     outcome = asyncio.run(
         soaked(
             folder,
@@ -58,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
     if outcome.held and args.keep is None:
         shutil.rmtree(folder, ignore_errors=True)
     else:
-        print(f"all of it is kept in {folder}", file=sys.stderr)
+        print(f"all of it is kept: {folder}", file=sys.stderr)
     return 0 if outcome.held else 1
 
 

@@ -47,7 +47,7 @@ POINTS = ("after-upload", "before-commit", "after-commit", "after-publish", "bef
 WORKERS = {"align": 2, "jointcall": 2}
 """Services with more than one worker: there another takes over what a frozen one held."""
 
-PROCESS_EVERY_S = 2.2
+PROCESS_EVERY_S = 2.5
 SERVER_EVERY_S = 20.0
 
 

@@ -13,7 +13,7 @@ from console.supervisor import SERVICES
 from tests.soak.chaos import Chaos
 from tests.soak.schedule import plan, schedule
 from tests.soak.stream import Stream
-from tests.soak.verdict import Outcome, judge
+from tests.soak.verdict import Outcome, judge, unreplaced
 from tests.support.flow.plant import Plant, running_plant
 from tests.support.seeded import flaky, people
 
@@ -56,21 +56,28 @@ async def soaked(folder: Path, *, seconds: float, seed: int, trios: int = 4, in_
         chaos = Chaos(plant=plant)
         stop = asyncio.Event()
         flowing = asyncio.create_task(stream.run(stop))
-        async with _reporting(plant, stream, chaos, say):
-            striking = asyncio.create_task(chaos.run(strikes))
-            await asyncio.wait({striking, flowing}, return_when=asyncio.FIRST_COMPLETED)
-            if flowing.done():
-                flowing.result()
-            await striking
-            passed("chaos")
-            chaos.count_points()
-            plant.heal()
-            stop.set()
-            restless = await _ended(plant, flowing)
+        striking = asyncio.create_task(chaos.run(strikes))
+        try:
+            async with _reporting(plant, stream, chaos, say):
+                await asyncio.wait({striking, flowing}, return_when=asyncio.FIRST_COMPLETED)
+                if flowing.done():
+                    flowing.result()
+                await striking
+                passed("chaos")
+                chaos.count_points()
+                plant.heal()
+                stop.set()
+                restless = await _ended(plant, flowing)
+        finally:
+            for task in (striking, flowing):
+                task.cancel()
+            await asyncio.gather(striking, flowing, return_exceptions=True)
         passed("end")
         outcome = await judge(plant, stream, chaos, seconds=seconds)
         outcome.broken["whole"] += restless
-        passed("check")
+        passed("invariants")
+        outcome.broken["I4"] += await unreplaced(plant)
+        passed("archive")
         outcome.wall = wall
         return outcome
 

@@ -74,6 +74,7 @@ class Stream:
     cohorts: list[Cohort] = field(default_factory=list)
     undisturbed: dict[str, dict[str, str]] = field(default_factory=dict)
     """Content of a panel by composition, as it is when nothing disturbs."""
+    is_calm: bool = True
     noise: Counter[str] = field(default_factory=Counter)
     samples: int = 0
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -84,6 +85,7 @@ class Stream:
         stories += [(number, "topped up") for number in range(self.trios // 2)]
         first = [self._cohort(story, trio=number) for number, story in stories]
         await asyncio.gather(*(self._go(cohort) for cohort in first))
+        self.is_calm = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Begin a cohort whenever one has ended, until told to stop; return when all have ended."""
@@ -142,7 +144,9 @@ class Stream:
         await self._until(there)
         cohort.stage = "is compared"
         found = await panel.content(self.plant.store, dict(released[0]))
-        wanted = self.undisturbed.setdefault(cohort.composition, found)
+        if self.is_calm:
+            self.undisturbed[cohort.composition] = found
+        wanted = self.undisturbed[cohort.composition]
         if found != wanted:
             other = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
             cohort.wrong.append(f"its panel is not that of {cohort.composition}: {', '.join(other)}")

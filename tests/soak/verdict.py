@@ -109,9 +109,13 @@ async def judge(plant: Plant, stream: Stream, chaos: Chaos, *, seconds: float) -
     outcome.results_checked = checked
     for one in said:
         outcome.broken[one.invariant].append(f"{one.key}: {one.how}")
-    broken, _ = await i4.broken_by(plant.ledgers["archive"], plant.store, plant.bootstrap)
-    outcome.broken["I4"] += [one.removeprefix("I4 broken by ") for one in broken]
     return outcome
+
+
+async def unreplaced(plant: Plant) -> list[str]:
+    """What the archive destroyed, or has other than it says."""
+    broken, _ = await i4.broken_by(plant.ledgers["archive"], plant.store, plant.bootstrap)
+    return [one.removeprefix("I4 broken by ") for one in broken]
 
 
 def _cohorts(cohorts: Iterable[Cohort]) -> list[str]:

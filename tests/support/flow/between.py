@@ -78,3 +78,4 @@ class Between:
         finally:
             self._loop.call_soon_threadsafe(self._leave.set)
             thread.join(10)
+            self._loop.close()
