@@ -57,8 +57,11 @@ update task set lease_until = (select ledger_now()) + $4
 where {_HELD}
 returning lease_until
 """
+_NOTHING_NEW = "checkpoint ?& array(select jsonb_object_keys($4::jsonb))"
 CHECKPOINT = f"""
-update task set checkpoint = checkpoint || $4::jsonb
+update task set checkpoint = checkpoint || $4::jsonb,
+                loss_hosts = case when {_NOTHING_NEW} then loss_hosts else '{{}}' end,
+                acquitted = case when {_NOTHING_NEW} then acquitted else losses end
 where {_HELD}
 returning key
 """
@@ -104,7 +107,7 @@ with clock as (select ledger_now() as moment), expired as (
 ), ended as (
     update task set
         state = case when cardinality(array_remove(loss_hosts, host) || host) >= most_hosts
-                          or task.losses + 1 >= most_losses
+                          or task.losses - acquitted + 1 >= most_losses
                      then 'failed' else 'ready' end,
         ready_at = clock.moment, lease_until = null, losses = task.losses + 1, changed_at = clock.moment,
         loss_hosts = array_remove(loss_hosts, host) || host, reason = 'the lease expired without a word'
@@ -146,7 +149,7 @@ where state = 'waiting' and waits_for <> 'resume' and ready_at <= (select ledger
 """
 REVIVE = """
 update task set state = 'ready', ready_at = (select ledger_now()), changed_at = (select ledger_now()), error = null,
-                crashes = 0, retries = 0, losses = 0, loss_hosts = '{}', finished_at = null
+                crashes = 0, retries = 0, losses = 0, acquitted = 0, loss_hosts = '{}', finished_at = null
 where key = $1 and state in ('failed', 'cancelled') returning key
 """
 DEAD_OF = "select key from task where (subject = $1 or belongs_to = $1) and state = 'failed' order by key for update"
@@ -232,7 +235,10 @@ async def renew(conn: Connection, lease: Lease, *, ttl: timedelta) -> bool:
 
 
 async def checkpoint(conn: Connection, lease: Lease, *, chunk: str, value: Mapping[str, Any]) -> bool:
-    """Record a finished chunk; the next attempt starts after it. False when the lease is lost."""
+    """Record a finished chunk; the next attempt starts after it. False when the lease is lost.
+
+    A chunk that is new acquits the task of its losses so far: it gets on, so it was not what ended those hosts.
+    """
     return await conn.fetchval(CHECKPOINT, *_fence(lease), {chunk: dict(value)}) is not None
 
 

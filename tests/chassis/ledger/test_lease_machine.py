@@ -75,6 +75,7 @@ class Modelled:
     preemptions: int = 0
     losses: int = 0
     loss_hosts: set[str] = field(default_factory=set)
+    acquitted: int = 0
     result: dict[str, Any] | None = None
     endings: list[tuple[int, str]] = field(default_factory=list)
 
@@ -156,6 +157,8 @@ class LeaseMachine(RuleBasedStateMachine):
         task = self.held(lease)
         assert self.loop.run(do()) is (task is not None)
         if task is not None:
+            if chunk not in task.checkpoint:
+                task.loss_hosts, task.acquitted = set(), task.losses
             task.checkpoint[chunk] = value
 
     def finish(self, lease: Lease) -> None:
@@ -325,7 +328,8 @@ class LeaseMachine(RuleBasedStateMachine):
         for key, task in expired.items():
             task.losses += 1
             task.loss_hosts.add(task.host)
-            spent = len(task.loss_hosts) >= BUDGETS.loss_hosts or task.losses >= BUDGETS.losses
+            since_progress = task.losses - task.acquitted
+            spent = len(task.loss_hosts) >= BUDGETS.loss_hosts or since_progress >= BUDGETS.losses
             self.ended(task, "loss", "failed" if spent else "ready")
             task.ready_at = self.now
             assert key in (dead if spent else again)
@@ -361,7 +365,7 @@ class LeaseMachine(RuleBasedStateMachine):
         assert self.loop.run(do()) is dead
         if dead and task is not None:
             task.state, task.ready_at = "ready", self.now
-            task.crashes = task.retries = task.losses = 0
+            task.crashes = task.retries = task.losses = task.acquitted = 0
             task.loss_hosts = set()
 
     @invariant()
@@ -374,7 +378,17 @@ class LeaseMachine(RuleBasedStateMachine):
         assert {row["key"] for row in tasks} == set(self.tasks)
         for row in tasks:
             task = self.tasks[row["key"]]
-            for name in ("state", "epoch", "checkpoint", "result", "crashes", "retries", "preemptions", "losses"):
+            for name in (
+                "state",
+                "epoch",
+                "checkpoint",
+                "result",
+                "crashes",
+                "retries",
+                "preemptions",
+                "losses",
+                "acquitted",
+            ):
                 assert row[name] == getattr(task, name), (row["key"], name)
             endings = [(a["epoch"], a["ending"]) for a in attempts if a["task_key"] == row["key"]]
             assert endings == task.endings

@@ -202,6 +202,24 @@ async def test_losses_count_over_distinct_hosts(ledger: Ledger) -> None:
     assert (await row(ledger))["losses"] == 5
 
 
+async def test_progress_acquits_a_task_of_its_losses(ledger: Ledger) -> None:
+    """Fleets that vanish stop no task that gets on between two losses; the same chunk again is no progress."""
+    await enqueue(ledger, task())
+    clock = timedelta(0)
+    dead: list[str] = []
+    for host, chunk in (("h1", "a"), ("h2", "b"), ("h3", "c"), ("h4", "c"), ("h5", "c"), ("h6", "c")):
+        assert dead == []
+        lease = await must_claim(ledger, host=host)
+        async with ledger.connection() as conn:
+            assert await queue.checkpoint(conn, lease, chunk=chunk, value={})
+        clock += TTL * 2
+        await advance(ledger, clock)
+        async with ledger.transaction() as tx:
+            _, dead = await queue.sweep(tx, budgets=Budgets(loss_hosts=4))
+    assert dead == ["t1"], "h3 to h6, since chunk c was new"
+    assert (await row(ledger))["losses"] == 6
+
+
 async def test_a_sweep_counts_losses_by_the_budgets_of_the_tasks_kind(ledger: Ledger) -> None:
     """Of two tasks that one host lost, the one of a frail kind is dead and the other is ready again."""
     await enqueue(ledger, task("t1"), task("t2", kind="frail"))
