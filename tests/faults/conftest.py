@@ -13,7 +13,7 @@ from chassis.messaging.common import with_common
 from chassis.settings import load
 from deploy.embedded.stack import Endpoints
 from tests.conftest import until
-from tests.faults import invariants
+from tests.faults import i4, invariants
 from tests.faults.invariants import Counts
 from tests.support import tiny
 from tests.support.consuming import consuming, fresh_name, relaying
@@ -25,9 +25,13 @@ Settled = Callable[..., Awaitable[Counts]]
 
 @pytest.fixture(scope="package")
 async def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plant]:
-    """The six services on servers of their own, with the engines that the test names (`seeded` or `real`)."""
+    """The six services on servers of their own, with the engines that the test names (`seeded` or `real`). When the
+    last test has ended, I4 over everything that the archive knows."""
     async with running_plant(tmp_path_factory.mktemp("plant") / request.param, engines=request.param) as plant:
         yield plant
+        plant.heal()
+        await plant.quiet()
+        await i4.nothing_lost(plant.ledgers["archive"], plant.store, plant.bootstrap)
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ KEYS = ("a", "b", "c")
 HOSTS = ("h1", "h2")
 BUDGETS = Budgets(crashes=3, retries=3, preemptions=3, loss_hosts=2, losses=4)
 REJECTION = Rejection(code="BAD_INPUT", message="bad", where="here", rule="be good", fix="mend it")
+COUNTED = ("crashes", "retries", "preemptions", "losses", "acquitted")
 WAYS = ("finish", "renew", "checkpoint", "fail", "park", "crash", "retry", "release")
 ROWS = "select * from task"
 ATTEMPTS = "select task_key, epoch, ending, host from attempt order by task_key, epoch"
@@ -378,17 +379,7 @@ class LeaseMachine(RuleBasedStateMachine):
         assert {row["key"] for row in tasks} == set(self.tasks)
         for row in tasks:
             task = self.tasks[row["key"]]
-            for name in (
-                "state",
-                "epoch",
-                "checkpoint",
-                "result",
-                "crashes",
-                "retries",
-                "preemptions",
-                "losses",
-                "acquitted",
-            ):
+            for name in ("state", "epoch", "checkpoint", "result", *COUNTED):
                 assert row[name] == getattr(task, name), (row["key"], name)
             endings = [(a["epoch"], a["ending"]) for a in attempts if a["task_key"] == row["key"]]
             assert endings == task.endings

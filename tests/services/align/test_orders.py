@@ -200,3 +200,15 @@ async def test_without_a_configured_reference_a_run_waits_and_says_what_to_do(
     )
     with pytest.raises(Waiting, match=r"set align\.reference"):
         await workers.align(context)
+
+
+async def test_what_people_ended_stands_as_ended_and_waits_for_nothing(ledger: Ledger, service: Service) -> None:
+    """Else it would be told as stuck one day, though nobody waits for it."""
+    cancelled, withdrawn = run(1, 1), run(2, 1)
+    await deliver(ledger, service, cancelled, withdrawn)
+    async with ledger.transaction() as tx:
+        await queue.cancel(tx, cancelled.samples[0].sample.key, reason="a person said so")
+        await queue.withdraw(tx, withdrawn.samples[0].sample.key, deadline=None)
+    async with ledger.connection() as conn:
+        stands = await conn.fetch("select belongs_to, state, waits_for from status_subject order by belongs_to")
+    assert [tuple(row) for row in stands] == [("run1.1", "cancelled", None), ("run2.1", "withdrawn", None)]
