@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="how long strikes fall")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--in-flight", type=int, default=6, help="cohorts at a time")
+    parser.add_argument("--in-flight", type=int, default=8, help="cohorts at a time")
     parser.add_argument("--trios", type=int, default=4, help="different trios of people")
     parser.add_argument("--schedule", action="store_true", help="print what would be struck, and when, and end")
     parser.add_argument("--json", action="store_true", help="print the outcome as one JSON document, last")

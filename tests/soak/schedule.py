@@ -34,11 +34,11 @@ KILLS: tuple[Kind, ...] = (
 """After these a process is gone; a frozen one comes back."""
 
 PROCESS_WEIGHTS: dict[Kind, int] = {
-    "child killed": 30,
-    "worker killed": 22,
-    "consumer killed": 20,
-    "killed at a point": 16,
-    "worker told to go": 7,
+    "child killed": 40,
+    "worker killed": 17,
+    "consumer killed": 13,
+    "killed at a point": 17,
+    "worker told to go": 8,
     "worker frozen": 5,
 }
 SERVER_WEIGHTS: dict[Kind, int] = {"broker killed": 4, "database killed": 4, "broker frozen": 2}
@@ -48,7 +48,7 @@ WORKERS = {"align": 2, "jointcall": 2}
 """Services with more than one worker: there another takes over what a frozen one held."""
 
 PROCESS_EVERY_S = 2.5
-SERVER_EVERY_S = 20.0
+SERVER_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

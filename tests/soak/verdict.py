@@ -29,7 +29,10 @@ ENDINGS = """
 select ending, count(*) as attempts, sum(extract(epoch from ended_at - started_at)) as seconds from attempt group by 1
 """
 DEAD = "select key, error ->> 'code' as code, error ->> 'message' as message from task where state = 'failed'"
-UNENDED = "select key, state, waits_for from task where state in ('waiting', 'ready', 'leased') and kind <> 'restore'"
+UNENDED = """
+select key, state, waits_for from task
+where state in ('waiting', 'leased') or state = 'ready' and ready_at < ledger_now() + interval '1 minute'
+"""
 FIRST_TIMES = "select count(*) from inbox"
 WASTED = (Ending.crash, Ending.retry, Ending.preemption, Ending.loss, Ending.cancelled)
 MEANT = ("GZIP_TRUNCATED",)
