@@ -19,9 +19,9 @@ MB = 1 << 20
 
 
 def eat_memory(wanted_mb: int, *, within_mb: int) -> None:
-    """Ask for so much under a limit; raises MemoryError beyond it. Nothing is touched, so that it costs nothing."""
+    """Ask for so much under a limit; raises MemoryError beyond it. Zeros that nobody touches cost nothing."""
     resource.setrlimit(resource.RLIMIT_AS, (within_mb * MB, resource.RLIM_INFINITY))
-    bytearray(wanted_mb * MB)
+    bytes(wanted_mb * MB)
 
 
 def eat_disk(folder: Path, megabytes: int) -> None:
