@@ -56,7 +56,7 @@ async def relay(ledger: Ledger, settings: KafkaSettings, *, beat: Beat = unwatch
 async def _lead(ledger: Ledger, settings: KafkaSettings, beat: Beat) -> None:
     conn = await ledger.dedicated()
     try:
-        while not await outbox.try_lead(conn, ledger.service):  # noqa: ASYNC110  a lock in the database has no event
+        while not await outbox.try_lead(conn, ledger.service):
             beat()
             await asyncio.sleep(STANDBY_SECONDS)
         producer = AIOKafkaProducer(
