@@ -318,7 +318,8 @@ async def running_plant(
     stack = EmbeddedStack(durable=False, restore_s=0.2)
     between = Between()
     async with AsyncExitStack() as leaving:
-        endpoints = leaving.enter_context(stack.running(state))
+        # not in the state folder: services that find servers there would go past the network in between
+        endpoints = leaving.enter_context(stack.running(folder / "servers"))
         leaving.enter_context(between.running(endpoints))
         leaving.enter_context(_no_rest())
         leaving.enter_context(_armable(faults))
