@@ -61,6 +61,8 @@ class Seen:
 
     kept: int = 0
     purged: int = 0
+    gone: set[str] = field(default_factory=set)
+    """Where the purged lay."""
     tiered: int = 0
     spared_by_hold: int = 0
 
@@ -159,6 +161,7 @@ def _stands(archive: Archive, copy: Any) -> None:
             archive.breaks(copy["id"], f"a fact names it at {copy['uri']} and the store has it not")
         case "purged":
             archive.seen.purged += 1
+            archive.seen.gone.add(copy["uri"])
             if archive.heads[(copy["id"], copy["uri"])] is not None:
                 archive.breaks(copy["id"], f"version {copy['version']} was told to be purged and is there")
             if not [one for one in archive.about(copy) if one.topic == "artifact.purged"]:

@@ -147,8 +147,10 @@ async def check_plant(plant: Plant) -> int:
     return looked_at
 
 
-async def look_over(plant: Plant) -> tuple[int, list[Broken]]:
-    """How many committed results there are, and every breach of I1 to I4. See `check_plant`."""
+async def look_over(plant: Plant, *, gone: Iterable[str] = ()) -> tuple[int, list[Broken]]:
+    """How many committed results there are, and every breach of I1 to I4. See `check_plant`. `gone` are URIs of objects
+    that were destroyed, for which the caller looks at why."""
+    plant.seen_there |= set(gone)
     records = await read_all(plant.bootstrap)
     by_topic: dict[str, list[Record]] = defaultdict(list)
     for record in records:

@@ -13,12 +13,14 @@ from console.supervisor import SERVICES
 from tests.soak.chaos import Chaos
 from tests.soak.schedule import plan, schedule
 from tests.soak.stream import Stream
-from tests.soak.verdict import Outcome, judge, unreplaced
+from tests.soak.verdict import Outcome, judge
 from tests.support.flow.plant import Plant, running_plant
 from tests.support.seeded import flaky, people
 
 MEMORY_MB = 65_536
 """What is killed asks for the next memory class: every class has a worker here."""
+GRACE_S = 15.0
+"""What is withdrawn is purged while the soak goes on."""
 FLAKY = """
 crash_rate = 0.03
 seed = {seed}
@@ -45,7 +47,12 @@ async def soaked(folder: Path, *, seconds: float, seed: int, trios: int = 4, in_
     reference = people.write_fasta(folder / "reference.fa")
     strikes = schedule(seconds=seconds, seed=seed)
     async with running_plant(
-        folder / "plant", plan=plan(), direct=True, reference=reference, memory_mb=MEMORY_MB
+        folder / "plant",
+        plan=plan(),
+        direct=True,
+        reference=reference,
+        memory_mb=MEMORY_MB,
+        grace_seconds=GRACE_S,
     ) as plant:
         passed("start")
         stream = Stream(plant=plant, seed=seed, reference=reference, trios=trios, in_flight=in_flight)
@@ -75,9 +82,7 @@ async def soaked(folder: Path, *, seconds: float, seed: int, trios: int = 4, in_
         passed("end")
         outcome = await judge(plant, stream, chaos, seconds=seconds)
         outcome.broken["whole"] += restless
-        passed("invariants")
-        outcome.broken["I4"] += await unreplaced(plant)
-        passed("archive")
+        passed("check")
         outcome.wall = wall
         return outcome
 

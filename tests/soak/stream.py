@@ -36,6 +36,7 @@ ECHOED = ("run.completed", "cram.ready", "gvcf.ready", "cohort.frozen", "interva
 POISONED = ("run.completed", "gvcf.ready", "cohort.frozen", "interval.genotyped", "panel.recalibrated")
 TAIL = 12
 """Records at a topic's end from which echoes are drawn."""
+NOISE_S = 15.0
 PASSES = (*TROUBLE, KafkaError, Unreachable)
 
 
@@ -90,11 +91,9 @@ class Stream:
     async def run(self, stop: asyncio.Event) -> None:
         """Begin a cohort whenever one has ended, until told to stop; return when all have ended."""
         async with asyncio.TaskGroup() as group:
-            beside = group.create_task(self._make_noise())
-            flights = [group.create_task(self._fly(stop)) for _ in range(self.in_flight)]
-            await asyncio.wait([group.create_task(stop.wait()), *flights], return_when=asyncio.FIRST_COMPLETED)
-            beside.cancel()
-            await asyncio.gather(*flights)
+            group.create_task(self._make_noise(stop))
+            for _ in range(self.in_flight):
+                group.create_task(self._fly(stop))
 
     async def _fly(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -214,22 +213,23 @@ class Stream:
 
     # --- noise
 
-    async def _make_noise(self) -> None:
+    async def _make_noise(self, stop: asyncio.Event) -> None:
         """Events that come again, and now and then one that nobody can read."""
         draw = random.Random(f"{self.seed} noise")
-        while True:
+        while not stop.is_set():
             await asyncio.sleep(draw.uniform(2.0, 6.0))
             poison = draw.random() < 0.2
             topic = draw.choice(POISONED if poison else ECHOED)
             with suppress(*PASSES):
-                if poison:
-                    named = [("ce_id", str(uuid4()).encode()), ("ce_type", topic.encode())]
-                    await self.plant.publish_raw(topic, b"{not json", named)
-                    self.noise["poison"] += 1
-                else:
-                    for record in (await _tail(self.plant.bootstrap, topic))[: draw.randint(1, TAIL)]:
-                        await self.plant.publish_raw(topic, record.value, list(record.headers))
-                        self.noise["echo"] += 1
+                async with asyncio.timeout(NOISE_S):
+                    if poison:
+                        named = [("ce_id", str(uuid4()).encode()), ("ce_type", topic.encode())]
+                        await self.plant.publish_raw(topic, b"{not json", named)
+                        self.noise["poison"] += 1
+                    else:
+                        for record in (await _tail(self.plant.bootstrap, topic))[: draw.randint(1, TAIL)]:
+                            await self.plant.publish_raw(topic, record.value, list(record.headers))
+                            self.noise["echo"] += 1
 
     # --- patience
 

@@ -53,6 +53,8 @@ def figures(outcome: Outcome) -> list[tuple[str, str]]:
         ("redeliveries absorbed", f"{outcome.redelivered:,}"),
         ("poison set aside", str(outcome.noise.get("poison", 0))),
         ("wasted work", f"{100 * outcome.wasted:.1f} %"),
+        ("artifacts of the withdrawn purged", f"{outcome.purged:,}"),
         ("committed results looked at", f"{outcome.results_checked:,}"),
+        ("artifacts kept, their bytes read", f"{outcome.kept:,}"),
     ]
     return lines

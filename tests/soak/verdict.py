@@ -54,6 +54,9 @@ class Outcome:
     redelivered: int
     noise: dict[str, int]
     results_checked: int = 0
+    kept: int = 0
+    purged: int = 0
+    """Artifacts: of withdrawn samples."""
     wall: dict[str, float] = field(default_factory=dict)
     broken: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in INVARIANTS})
 
@@ -108,17 +111,14 @@ async def judge(plant: Plant, stream: Stream, chaos: Chaos, *, seconds: float) -
     )
     outcome.broken["whole"] += [*_cohorts(stream.cohorts), *await _dead(plant), *await _stuck(plant)]
     outcome.broken["I5"] += [f"{one.name}: {wrong}" for one in stream.cohorts for wrong in one.wrong]
-    checked, said = await invariants.look_over(plant)
+    broken, seen = await i4.broken_by(plant.ledgers["archive"], plant.store, plant.bootstrap)
+    outcome.broken["I4"] += [one.removeprefix("I4 broken by ") for one in broken]
+    outcome.kept, outcome.purged = seen.kept, seen.purged
+    checked, said = await invariants.look_over(plant, gone=seen.gone)
     outcome.results_checked = checked
     for one in said:
         outcome.broken[one.invariant].append(f"{one.key}: {one.how}")
     return outcome
-
-
-async def unreplaced(plant: Plant) -> list[str]:
-    """What the archive destroyed, or has other than it says."""
-    broken, _ = await i4.broken_by(plant.ledgers["archive"], plant.store, plant.bootstrap)
-    return [one.removeprefix("I4 broken by ") for one in broken]
 
 
 def _cohorts(cohorts: Iterable[Cohort]) -> list[str]:
