@@ -18,7 +18,7 @@ from contracts.values import ArtifactKind, Interval, ReferenceId
 from deploy.embedded.stack import Endpoints
 from services.vqsr.tasks import Filtered, Model
 from tests.services.vqsr.engines.planted import LENGTH, Site, sites, write
-from tests.services.vqsr.engines.test_gatk import area_under_curve, filters_of, scored
+from tests.services.vqsr.engines.test_contract import area_under_curve, filters_of, scored
 from tests.support import events
 from tests.support.served import Served, serve
 
