@@ -1,4 +1,4 @@
-"""On which engines a row runs. `make test` runs the seeded ones, `make faults` the real tools too."""
+"""On which engines a row runs. `make test` runs the seeded ones, `make faults` those on the real tools."""
 
 from __future__ import annotations
 
