@@ -87,8 +87,8 @@ async def publish(settings: Settings, *commands: Command) -> None:
             client_id="cohortstream-console",
             request_timeout_ms=10_000,
         )
-        await producer.start()
         try:
+            await producer.start()
             for command in commands:
                 message = encode(command, source=SOURCE, time=datetime.now(UTC), traceparent=current_traceparent())
                 async with asyncio.timeout(PUBLISH_S):

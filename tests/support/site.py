@@ -165,8 +165,8 @@ class Site:
 @asynccontextmanager
 async def producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
     out = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
-    await out.start()
     try:
+        await out.start()
         yield out
     finally:
         await out.stop()
