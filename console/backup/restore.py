@@ -93,7 +93,7 @@ async def restore(
         kept = [ledger.incarnation for ledger in manifest.services.values()]
         number = await next_incarnation(conn, store, services=every, kept=kept)
         say(f"the ledgers begin their life number {number}")
-        stamp = f"{await conn.fetchval('select clock_timestamp()'):%Y%m%d%H%M%S}"
+        stamp = f"{await conn.fetchval('select clock_timestamp()'):%Y%m%d%H%M%S}_{number}"
         staged = {name: schema_of(f"{name}_restoring_{stamp}") for name in every}
         try:
             for name, schema in staged.items():
