@@ -14,8 +14,10 @@ from tests.support.flow.plant import Plant
 
 
 def some(share: float, fault: Fault, *, method: str, below: str = "", seen: Counter[str]) -> Rule:
-    """This share of the requests of this method (below this prefix) meets the fault; `seen` counts how many did. By lot:
-    at every fourth, a task of four uploads would never end."""
+    """This share of the requests of this method (below this prefix) meets the fault; `seen` counts how many did.
+
+    By lot: at every fourth, a task of four uploads would never end.
+    """
     drawn = random.Random(fault.name)
 
     def rule(request: web.Request) -> Fault | None:
