@@ -17,6 +17,8 @@ class Mutant:
     """Files and tests that should notice."""
 
 
+WORKERS = "tests/faults/test_workers.py::test_fault_03_a_worker_killed_after_the_commit_has_told_its_event"
+
 MUTANTS = (
     Mutant(
         name="no epoch in the fence",
@@ -45,13 +47,10 @@ MUTANTS = (
     ),
     Mutant(
         name="no outbox: what a result tells is not written with it",
-        file="chassis/worker/settle.py",
-        before="""        await kind.committed(tx, lease, outcome.result)
-    await outbox.add(tx, *outcome.events)
-""",
-        after="""        await kind.committed(tx, lease, outcome.result)
-""",
-        tests=("tests/faults/test_workers.py",),
+        file="chassis/ledger/outbox.py",
+        before="    if not events:\n",
+        after="    if events:\n",
+        tests=("tests/chassis/ledger/test_outbox.py", WORKERS),
     ),
     Mutant(
         name="an outbox that marks before it sends",
