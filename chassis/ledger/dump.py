@@ -46,7 +46,7 @@ where n.nspname = $1 and c.relkind = 'r'
       and pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname) is not null
 """
 LOCK_WAIT = "set local lock_timeout = '3s'"
-_ASIDE = re.compile(r"(?P<service>[a-z_]+)_(before|restoring)_[0-9]{14}")
+_ASIDE = re.compile(r"(?P<service>[a-z_]+)_(before|restoring)_[0-9]{14}(_[0-9]+)?")
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 Sink = Callable[[bytes], Coroutine[Any, Any, None]]
