@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from console.site import migrate_ledgers
 from console.supervisor import SERVICES
 from contracts.events import SampleTagRequested, SampleWithdrawn
 from contracts.topics import TOPICS
+from tests.conftest import until
 from tests.console.conftest import Command
 from tests.support import tiny
 from tests.support.consuming import relaying
@@ -175,6 +176,7 @@ async def test_the_ledgers_and_the_log_are_those_of_one_moment(site: Site, endpo
             _, begin = await log.span([SampleWithdrawn.TYPE])
         async with relaying(ledger, endpoints.kafka_bootstrap):
             telling = [asyncio.create_task(tell(ledger)) for _ in range(3)]
+            await until(lambda: _more_written(site, begin))
             manifests = [await taken(site, f"backup{number}") for number in range(3)]
             stop.set()
             await asyncio.gather(*telling)
@@ -194,6 +196,12 @@ async def test_the_ledgers_and_the_log_are_those_of_one_moment(site: Site, endpo
         assert told
         assert told <= known, "a fact before the cut that the ledger does not know"
         assert known - told <= waits, "a fact that is neither before the cut nor in the outbox"
+
+
+async def _more_written(site: Site, begin: Mapping[TopicPartition, int]) -> bool:
+    async with open_log(site.settings.kafka) as log:
+        _, end = await log.span([SampleWithdrawn.TYPE])
+    return end != begin
 
 
 def copied(folder: Path, table: str) -> list[str]:
