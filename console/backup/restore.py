@@ -5,6 +5,7 @@ Everything is made ready beside what is there; the last step, one transaction, p
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -39,6 +40,9 @@ where datname = current_database() and application_name like 'cohortstream-%'
       and application_name <> 'cohortstream-console' and application_name not like '%\_restoring\_%'
 group by 1 order by 1
 """
+LOOKS = 10
+LOOK_AGAIN_S = 0.2
+"""Postgres still lists the connection of a process that has just ended, for moments."""
 LOSABLE = ("inbox", "task", "outbox", "quarantine", "audit")
 """What a ledger that was ever used has rows in."""
 PURGED = "artifact.purged"
@@ -136,6 +140,11 @@ async def _console(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
 
 async def _nobody_at_work(conn: asyncpg.Connection[Any]) -> None:
     rows = await conn.fetch(CONNECTED)
+    looked = 1
+    while rows and looked < LOOKS:
+        await asyncio.sleep(LOOK_AGAIN_S)
+        rows = await conn.fetch(CONNECTED)
+        looked += 1
     if rows:
         found = ", ".join(f"{row['name'].removeprefix('cohortstream-')} ({row['connections']})" for row in rows)
         raise _running(f"services are connected to the ledgers: {found}")
