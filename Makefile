@@ -27,7 +27,7 @@ demo: $(STAMP) ## from sequencer run folders to a released cohort panel (JSON=1,
 	@$(BIN)/cohortstream demo $(if $(JSON),--json) $(if $(KEEP),--keep $(KEEP)) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 test: $(STAMP) ## every test: unit, ledger on Postgres, messages on Kafka, faults, the whole path
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)
 
 faults: $(STAMP) ## what `make test` leaves out: nine faults struck while bwa and GATK run
 	@$(BIN)/python -m pytest tests/faults -m real_tools $(ARGS)

@@ -1,4 +1,4 @@
-"""The real thing for tests: one embedded stack a session, a fresh database for each test that asks for one."""
+"""The real thing for tests: one embedded stack a process, a fresh database for each test that asks for one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -20,6 +21,7 @@ from deploy.embedded.stack import EmbeddedStack, Endpoints
 from tests.support import tiny
 from tests.support.consuming import pass_over
 from tests.support.databases import empty_database
+from tests.support.shares import Shares, turn_of
 from tests.support.site import Site
 
 # a shared machine may stop for a second in any example: time is measured in tests/bench, never judged in a test
@@ -27,6 +29,16 @@ hypothesis.settings.register_profile("shared", deadline=None, suppress_health_ch
 hypothesis.settings.load_profile("shared")
 
 LedgerFor = Callable[..., Awaitable[Ledger]]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: turn_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return Shares(config, log)
 
 
 @pytest.fixture(scope="session")

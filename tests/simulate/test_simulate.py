@@ -170,7 +170,7 @@ async def test_a_spent_budget_is_told_and_a_person_may_revive(postgres_dsn: str)
     assert capped.unfinished and capped.makespan_hours == 3.0
     alone, _ = await play(postgres_dsn, RESTART, machines=machines, mean_minutes=60.0)
     assert alone.dead and alone.dead + alone.done == alone.tasks
-    cared, _ = await play(postgres_dsn, CHUNKS, machines=machines, mean_minutes=60.0, revive_hours=8.0)
+    cared, _ = await play(postgres_dsn, RESTART, machines=machines, mean_minutes=60.0, revive_hours=8.0)
     assert cared.calls["revive"] and cared.complete
 
 

@@ -21,6 +21,7 @@ from deploy.embedded.stack import Endpoints
 from tests.conftest import until
 from tests.support import deliver
 from tests.support.databases import empty_database
+from tests.support.seeded.builders import engines_put_back
 from tests.support.site import Site
 from tests.support.working import worker_of
 
@@ -111,17 +112,24 @@ async def serve(
             for name, values in (sections or {}).items():
                 lines = (f"{key} = {_toml(value)}\n" for key, value in values.items())
                 config.write(f"[{name}]\n{''.join(lines)}")
-        settings = site.settings
-        service = build(builder, settings)
-        await migrate(dsn=dsn, service=service.name, versions=service.migrations)
-        async with (
-            open_ledger(dsn=dsn, service=service.name, pool_size=6) as ledger,
-            open_store(settings.store) as store,
-        ):
-            try:
-                yield Served(site=site, builder=builder, service=service, settings=settings, ledger=ledger, store=store)
-            finally:
-                await site.stop()
+        with engines_put_back():
+            async with _served(builder, site) as served:
+                yield served
+
+
+@asynccontextmanager
+async def _served(builder: str, site: Site) -> AsyncIterator[Served]:
+    settings = site.settings
+    service = build(builder, settings)
+    await migrate(dsn=site.database, service=service.name, versions=service.migrations)
+    async with (
+        open_ledger(dsn=site.database, service=service.name, pool_size=6) as ledger,
+        open_store(settings.store) as store,
+    ):
+        try:
+            yield Served(site=site, builder=builder, service=service, settings=settings, ledger=ledger, store=store)
+        finally:
+            await site.stop()
 
 
 def _toml(value: object) -> str:

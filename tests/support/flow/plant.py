@@ -52,6 +52,7 @@ from tests.support.flow import material, panel
 from tests.support.flow.between import Between
 from tests.support.flow.records import lag
 from tests.support.proxy import Proxy
+from tests.support.seeded.builders import engines_put_back
 from tests.support.site import producer
 
 Engines = Literal["seeded", "real"]
@@ -165,7 +166,8 @@ class Plant:
         await self.until(all_quiet, seconds=seconds)
 
     def topics_of(self, service: str) -> tuple[str, ...]:
-        return with_common(build(builder_of(service, self.engines), self.settings)).subscriptions.topics
+        with engines_put_back():
+            return with_common(build(builder_of(service, self.engines), self.settings)).subscriptions.topics
 
     def heal(self) -> None:
         """Whatever a test left: points that were armed and not reached, a spoilt network, a server that is down."""

@@ -7,6 +7,9 @@ by flaky.toml (see flaky.py); without the file none does.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from chassis.service import Service
@@ -23,9 +26,25 @@ if TYPE_CHECKING:
 SERVICES = ("ingest", "align", "jointcall", "vqsr", "annotate", "archive")
 
 
+WITH_ENGINES = ("align", "jointcall", "vqsr", "annotate")
+
+
 def builder_of(service: str) -> str:
     """The builder's path."""
     return f"{__name__}:{service}"
+
+
+@contextmanager
+def engines_put_back() -> Iterator[None]:
+    """For a builder that is called in the tests' own process, where others want the real engines afterwards."""
+    registries = [import_module(f"services.{service}.engines.registry").ENGINES for service in WITH_ENGINES]
+    before = [dict(registry) for registry in registries]
+    try:
+        yield
+    finally:
+        for registry, engines in zip(registries, before, strict=True):
+            registry.clear()
+            registry.update(engines)
 
 
 def ingest(settings: Settings) -> Service:
