@@ -35,7 +35,7 @@ from tests.phi.searched import Found, Kept
 from tests.support.flow import material
 from tests.support.flow.records import Record
 from tests.support.otlp import receiver
-from tests.support.seeded.builders import builder_of
+from tests.support.seeded.builders import builder_of, engines_put_back
 
 ACTOR = "qzxactor"
 COHORT = "cohort-q"
@@ -83,7 +83,10 @@ def live(folder: Path, *, seeded: bool, confidential: bool) -> Lived:
             ),
             archive=ArchiveSettings(sweep_seconds=2.0),
         )
-        with running_site(settings, object_store=True, plan=plan, durable=False, restore_s=0.2, grace_s=10.0) as site:
+        with (
+            engines_put_back(),
+            running_site(settings, object_store=True, plan=plan, durable=False, restore_s=0.2, grace_s=10.0) as site,
+        ):
             life = _Life(settings=site.settings, config=site.config, folder=folder)
             said = life.lived()
             records, in_ledgers, objects = asyncio.run(life.left())

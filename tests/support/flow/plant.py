@@ -166,8 +166,7 @@ class Plant:
         await self.until(all_quiet, seconds=seconds)
 
     def topics_of(self, service: str) -> tuple[str, ...]:
-        with engines_put_back():
-            return with_common(build(builder_of(service, self.engines), self.settings)).subscriptions.topics
+        return with_common(build(builder_of(service, self.engines), self.settings)).subscriptions.topics
 
     def heal(self) -> None:
         """Whatever a test left: points that were armed and not reached, a spoilt network, a server that is down."""
@@ -322,6 +321,7 @@ async def running_plant(
     stack = EmbeddedStack(durable=False, restore_s=0.2)
     between = Between()
     async with AsyncExitStack() as leaving:
+        leaving.enter_context(engines_put_back())
         # not in the state folder: services that find servers there would go past the network in between
         endpoints = leaving.enter_context(stack.running(folder / "servers"))
         leaving.enter_context(between.running(endpoints))
