@@ -7,7 +7,7 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = {
-    "tests/faults/test_site_": "one plant of six services",
+    "tests/faults/whole/": "one plant of six services",
     "tests/e2e/": "one demo",
     "tests/services/align/engines/": "what bwa and GATK made once",
     "tests/services/jointcall/engines/": "one workspace of GATK's",
@@ -15,7 +15,7 @@ TOGETHER = {
     "tests/chassis/storage/": "one S3",
 }
 """By how their paths begin."""
-FIRST = ("tests/faults/test_site_", "tests/e2e/", "tests/soak/", "tests/phi/", "tests/services/", "tests/faults/")
+FIRST = ("tests/faults/whole/", "tests/e2e/", "tests/soak/", "tests/phi/", "tests/services/", "tests/faults/")
 
 
 def share_of(nodeid: str) -> str:

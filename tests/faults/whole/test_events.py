@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from console import commands_out
 from contracts.events import SampleWithdrawalRequested
-from tests.faults.rows import seeded, seeded_and_real
+from tests.faults.whole.rows import seeded, seeded_and_real
 from tests.support.flow.plant import Plant
 from tests.support.flow.records import read_all
 from tests.support.proxy import Proxy
