@@ -131,6 +131,10 @@ class AlignSettings(Section):
 class JointcallSettings(Section):
     interval_bp: int = Field(default=1_000_000, ge=1000)
     chunk_bp: int = Field(default=250_000, ge=500)
+    """The most bases of an interval (a task), and of a chunk (what a task that is taken away loses at most)."""
+    interval_sample_bp: int = Field(default=2_500_000_000, ge=1000)
+    chunk_sample_bp: int = Field(default=200_000_000, ge=500)
+    """The most bases times samples: a larger cohort is cut finer. With GATK about four hours and twenty minutes."""
     coverage_policy: Literal["note", "hold", "refuse"] = "hold"
     """What becomes of a sample whose gVCF covers less than the calling intervals: it takes part and a note says so; it
     waits for a person; or it is refused until it is called again."""

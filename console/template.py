@@ -44,6 +44,10 @@ roots = [{runs}]
 # interval_bp = 1_000_000
 # ... and each interval in chunks of so many bases: what a vanished machine costs at most.
 # chunk_bp = 250_000
+# Work grows with the cohort: neither holds more than so many bases times samples. With GATK that is about four hours
+# for an interval and twenty minutes for a chunk.
+# interval_sample_bp = 2_500_000_000
+# chunk_sample_bp = 200_000_000
 # A gVCF that covers less than the calling intervals: "note" (it takes part, and its sample says so), "hold" (a person
 # decides: `cohortstream samples pass`), "refuse" (it takes part once it is called again).
 # coverage_policy = "hold"

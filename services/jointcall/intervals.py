@@ -8,13 +8,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
+from chassis.settings import JointcallSettings
 from contracts.values import Interval
 
 BASES_PER_VARIANT = 25
 """A variant record costs about as much as this many bases of reference blocks: of the 107,000 records of a gVCF's Mb
 3,200 are variants, and those go through the genotyping model in all samples while the rest are only read."""
 _SCALE = 1_000_000  # integer weights: cuts must be the same on every machine
+
+
+LEAST_INTERVAL_BP = 1_000
+LEAST_CHUNK_BP = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """The most bases of an interval and of a chunk, for a freeze of so many samples.
+
+    Genotyping a base takes about as long as there are samples (GATK: 6 microseconds each, see docs/scale.md). A machine
+    that may vanish should lose minutes, so both are bounded by bases times samples too.
+    """
+
+    interval_bp: int
+    chunk_bp: int
+
+    @classmethod
+    def of(cls, settings: JointcallSettings, *, samples: int) -> Self:
+        interval_bp = max(settings.interval_sample_bp // samples, LEAST_INTERVAL_BP)
+        chunk_bp = max(settings.chunk_sample_bp // samples, LEAST_CHUNK_BP)
+        return cls(interval_bp=min(settings.interval_bp, interval_bp), chunk_bp=min(settings.chunk_bp, chunk_bp))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

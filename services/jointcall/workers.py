@@ -22,6 +22,7 @@ from services.jointcall.engines.generation import pack, unpack
 from services.jointcall.engines.gvcf import sample_name_of
 from services.jointcall.engines.protocol import CalledChunk, Engine, GvcfInput
 from services.jointcall.engines.registry import engine_for
+from services.jointcall.intervals import Sizes
 from services.jointcall.intervals import plan as plan_intervals
 from services.jointcall.tasks import Gvcf, IntervalTask, PlanTask, freeze_id
 
@@ -33,9 +34,8 @@ async def plan(context: TaskContext) -> Outcome:
     task = PlanTask.model_validate(context.payload)
     reference = await context.reference(task.reference)
     entries, density = await _from_ledger(context, task)
-    intervals = plan_intervals(
-        reference_intervals=reference.intervals, max_bp=context.settings.jointcall.interval_bp, density=density
-    )
+    sizes = Sizes.of(context.settings.jointcall, samples=len(entries))
+    intervals = plan_intervals(reference_intervals=reference.intervals, max_bp=sizes.interval_bp, density=density)
     interval_entries = [
         {"interval": one.interval.model_dump(mode="json"), "predicted_work": one.predicted_work} for one in intervals
     ]
@@ -43,7 +43,7 @@ async def plan(context: TaskContext) -> Outcome:
     interval_manifest = await manifests.write_manifest(
         context.store, None, interval_entries, stage="jointcall", subject=task.cohort
     )
-    engine = engine_for(task.engine, settings=context.settings, memory_mb=context.lease.memory_mb)
+    engine = engine_for(task.engine, chunk_bp=sizes.chunk_bp, memory_mb=context.lease.memory_mb)
     event = CohortFrozen(
         freeze=task.freeze,
         cohort=task.cohort,
@@ -68,7 +68,8 @@ async def interval(context: TaskContext) -> Outcome:
     started = time.monotonic()
     task = IntervalTask.model_validate(context.payload)
     reference = await context.reference(task.reference)
-    engine = engine_for(task.engine, settings=context.settings, memory_mb=context.lease.memory_mb)
+    sizes = Sizes.of(context.settings.jointcall, samples=task.manifest.entries)
+    engine = engine_for(task.engine, chunk_bp=sizes.chunk_bp, memory_mb=context.lease.memory_mb)
     chunks = await _genotyped_chunks(context, task, engine, reference)
     out, sites = context.scratch / "interval.vcf.gz", context.scratch / "interval.sites.vcf.gz"
     counts = gather(chunks=chunks, out_vcf=out, out_sites=sites)

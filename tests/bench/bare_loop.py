@@ -44,8 +44,7 @@ class Bench:
     optical_distance: int
 
     def settings(self) -> Settings:
-        jointcall: Any = {"interval_bp": self.interval_bp, "chunk_bp": self.chunk_bp}
-        return Settings(state_dir=self.out, jointcall=jointcall)
+        return Settings(state_dir=self.out)
 
 
 _bench: Bench | None = None
@@ -222,7 +221,7 @@ def _align_engine() -> Any:
 def _joint_engine() -> Any:
     from services.jointcall.engines.registry import engine_for
 
-    return engine_for("gatk", settings=the_bench().settings(), memory_mb=the_bench().memory_mb)
+    return engine_for("gatk", chunk_bp=the_bench().chunk_bp, memory_mb=the_bench().memory_mb)
 
 
 def _folder(interval: Interval) -> Path:

@@ -24,9 +24,10 @@ Settled = Callable[..., Awaitable[Counts]]
 
 @pytest.fixture
 def settled(ledger: Ledger, endpoints: Endpoints) -> Settled:
-    """`await settled("steps:...")`: those tasks done, their events sent and acted on, then the invariants."""
+    """`await settled("steps:...")`: those tasks done, their events sent and acted on, then the invariants. `bootstrap`:
+    a broker that is not the session's."""
 
-    async def wait(*keys: str) -> Counts:
+    async def wait(*keys: str, bootstrap: str = endpoints.kafka_bootstrap) -> Counts:
         async def quiet() -> bool:
             states = [await state_of(ledger, key) for key in keys]
             async with ledger.connection() as conn:
@@ -37,7 +38,7 @@ def settled(ledger: Ledger, endpoints: Endpoints) -> Settled:
             return set(states) == {"done"} and acted >= len(keys) and backlog == 0
 
         await until(quiet, seconds=60)
-        return await invariants.check(ledger, endpoints.kafka_bootstrap)
+        return await invariants.check(ledger, bootstrap)
 
     return wait
 

@@ -1,11 +1,12 @@
 """The strategies that are compared, each played in a database of its own.
 
 - `restart`: a task is an interval, an attempt starts it anew: what a queue of shell jobs does.
-- `chunks 250 kb`: checkpoints at our default `jointcall.chunk_bp`, 4 chunks an interval, 289 min each in the mean.
-- `chunks 20 kb`: 50 chunks an interval, 23 min each. At an MTBF M a reclaim costs half a chunk, so chunks of c waste
-  about c / 2M: to stay below 1 % at 45 h they must be shorter than 54 min, and longer intervals have longer chunks.
-- `split`: pieces of the predicted work of 250 kb (about 4.8 h), largest first, each restarted.
-- `split + chunks`: those pieces, in chunks of 20 kb.
+- `long chunks`: checkpoints every 250 kb, 4 chunks an interval, 289 min each in the mean.
+- `chunks`: of the length that the service gives them in a cohort of this size, 21 min each in the mean. At an MTBF M a
+  reclaim costs half a chunk, so chunks of c waste about c / 2M: to stay below 1 % at 45 h they must be shorter than
+  54 min, and longer intervals have longer chunks.
+- `split`: pieces of the predicted work that the service's planner gives them, largest first, each restarted.
+- `split + chunks`: both, as the service does by its default settings.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ from typing import Any
 
 from chassis.ledger.ledger import open_ledger
 from chassis.ledger.migrate import migrate
+from chassis.settings import JointcallSettings
+from services.jointcall.intervals import Sizes
 from tests.bench.claims import postgres
 from tests.simulate.fleet import Fleet
 from tests.simulate.play import Play
-from tests.simulate.work import PUBLISHED_MEAN_MINUTES, Strategy, draw, jobs
+from tests.simulate.work import PUBLISHED_MEAN_MINUTES, PUBLISHED_SAMPLES, Strategy, draw, jobs
 from tests.support.databases import empty_database
 
-FINE_BP = 20_000
-PIECE_BP = 250_000
+SIZES = Sizes.of(JointcallSettings(), samples=PUBLISHED_SAMPLES)
 STRATEGIES = (
     Strategy(name="restart"),
-    Strategy(name="chunks 250 kb", chunk_bp=250_000),
-    Strategy(name="chunks 20 kb", chunk_bp=FINE_BP),
-    Strategy(name="split", split_bp=PIECE_BP),
-    Strategy(name="split + chunks", chunk_bp=FINE_BP, split_bp=PIECE_BP),
+    Strategy(name="long chunks", chunk_bp=250_000),
+    Strategy(name="chunks", chunk_bp=SIZES.chunk_bp),
+    Strategy(name="split", split_bp=SIZES.interval_bp),
+    Strategy(name="split + chunks", chunk_bp=SIZES.chunk_bp, split_bp=SIZES.interval_bp),
 )
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from contracts.values import Interval
 from services.jointcall.intervals import BASES_PER_VARIANT, chunks, plan
 
+PUBLISHED_SAMPLES = 11_238
 PUBLISHED_INTERVALS = 3_169
 PUBLISHED_MEAN_MINUTES = 1_154.7
 INTERVAL_BP = 1_000_000

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.settings import JointcallSettings
 from contracts.values import Interval
-from services.jointcall.intervals import BASES_PER_VARIANT, chunks, plan
+from services.jointcall.intervals import BASES_PER_VARIANT, Sizes, chunks, plan
 
 LENGTH = 1_000_000
 
@@ -110,3 +111,11 @@ def test_chunks_cover_the_interval_evenly(start: int, length: int, chunk_bp: int
     assert all(one.end + 1 == after.start for one, after in pairwise(cut))
     assert max(one.length for one in cut) <= chunk_bp
     assert max(one.length for one in cut) - min(one.length for one in cut) <= 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "interval_bp", "chunk_bp"),
+    [(1, 1_000_000, 250_000), (800, 1_000_000, 250_000), (11_238, 222_459, 17_796), (10_000_000, 1_000, 500)],
+)
+def test_a_larger_cohort_is_cut_finer(samples: int, interval_bp: int, chunk_bp: int) -> None:
+    assert Sizes.of(JointcallSettings(), samples=samples) == Sizes(interval_bp=interval_bp, chunk_bp=chunk_bp)

@@ -97,10 +97,10 @@ def _align(*, memory_mb: int, aligner: str) -> SeededAlign:
     return SeededAlign()
 
 
-def _jointcall(*, settings: Settings, memory_mb: int) -> SeededJointcall:
+def _jointcall(*, chunk_bp: int, memory_mb: int) -> SeededJointcall:
     from tests.support.seeded.jointcall import SeededJointcall
 
-    return SeededJointcall(chunk_bp=settings.jointcall.chunk_bp)
+    return SeededJointcall(chunk_bp=chunk_bp)
 
 
 def _vqsr(*, memory_mb: int) -> SeededFilters:
