@@ -19,8 +19,10 @@ BASES_PER_VARIANT = 25
 _SCALE = 1_000_000  # integer weights: cuts must be the same on every machine
 
 
-LEAST_INTERVAL_BP = 1_000
-LEAST_CHUNK_BP = 500
+LEAST_INTERVAL_BP = 100_000
+"""A human genome is no more than 31,000 tasks: see docs/scale.md for what that bounds."""
+LEAST_CHUNK_BP = 5_000
+"""Below this the margins that are traversed around a chunk outweigh it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,7 @@ class Sizes:
     """The most bases of an interval and of a chunk, for a freeze of so many samples.
 
     Genotyping a base takes about as long as there are samples (GATK: 6 microseconds each, see docs/scale.md). A machine
-    that may vanish should lose minutes, so both are bounded by bases times samples too.
+    that may vanish should lose minutes, so both are bounded by bases times samples too, as far as `LEAST_...` allows.
     """
 
     interval_bp: int

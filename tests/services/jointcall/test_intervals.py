@@ -115,7 +115,7 @@ def test_chunks_cover_the_interval_evenly(start: int, length: int, chunk_bp: int
 
 @pytest.mark.parametrize(
     ("samples", "interval_bp", "chunk_bp"),
-    [(1, 1_000_000, 250_000), (800, 1_000_000, 250_000), (11_238, 222_459, 17_796), (10_000_000, 1_000, 500)],
+    [(1, 1_000_000, 250_000), (800, 1_000_000, 250_000), (11_238, 222_459, 17_796), (10_000_000, 100_000, 5_000)],
 )
 def test_a_larger_cohort_is_cut_finer(samples: int, interval_bp: int, chunk_bp: int) -> None:
     assert Sizes.of(JointcallSettings(), samples=samples) == Sizes(interval_bp=interval_bp, chunk_bp=chunk_bp)
