@@ -31,6 +31,8 @@ CALM_S = 300.0
 END_S = 200.0
 """After the last strike: within this what is in flight ends, and within this again all queues are empty."""
 
+STOP_S = 20.0
+
 Say = Callable[[str], None]
 
 
@@ -79,8 +81,11 @@ async def soaked(folder: Path, *, seconds: float, seed: int, trios: int = 4, in_
             for task in (striking, flowing):
                 task.cancel()
             await asyncio.gather(striking, flowing, return_exceptions=True)
+        # what is looked at stands still: a purge that becomes due meanwhile would look like a loss
+        moment = await plant.value("archive", "select ledger_now()")
+        await asyncio.to_thread(plant.services.stop, grace_s=STOP_S)
         passed("end")
-        outcome = await judge(plant, stream, chaos, seconds=seconds)
+        outcome = await judge(plant, stream, chaos, seconds=seconds, stopped_at=moment)
         outcome.broken["whole"] += restless
         passed("check")
         outcome.wall = wall

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from chassis.ledger.tasks import Ending
@@ -31,8 +32,9 @@ select ending, count(*) as attempts, sum(extract(epoch from ended_at - started_a
 DEAD = "select key, error ->> 'code' as code, error ->> 'message' as message from task where state = 'failed'"
 UNENDED = """
 select key, state, waits_for from task
-where state in ('waiting', 'leased') or state = 'ready' and ready_at < ledger_now() + interval '1 minute'
+where state in ('waiting', 'leased') or state = 'ready' and ready_at < $1
 """
+"""What became due later, or was given back when its worker was told to stop, is nobody's fault."""
 FIRST_TIMES = "select count(*) from inbox"
 WASTED = (Ending.crash, Ending.retry, Ending.preemption, Ending.loss, Ending.cancelled)
 MEANT = ("GZIP_TRUNCATED",)
@@ -82,8 +84,9 @@ class Outcome:
         return asdict(self) | more | {"held": self.held}
 
 
-async def judge(plant: Plant, stream: Stream, chaos: Chaos, *, seconds: float) -> Outcome:
-    """Figures and promises of a plant that is whole again and quiet, or was given up waiting for."""
+async def judge(plant: Plant, stream: Stream, chaos: Chaos, *, seconds: float, stopped_at: datetime) -> Outcome:
+    """Figures and promises of a plant that was whole again and quiet, or was given up waiting for, and whose services
+    were stopped then."""
     tasks, attempts, spent = Counter[str](), Counter[str](), Counter[str]()
     events = 0
     for service in SERVICES:
@@ -109,7 +112,7 @@ async def judge(plant: Plant, stream: Stream, chaos: Chaos, *, seconds: float) -
         redelivered=sum(absorbed(plant.settings.state_dir).values()),
         noise=dict(stream.noise),
     )
-    outcome.broken["whole"] += [*_cohorts(stream.cohorts), *await _dead(plant), *await _stuck(plant)]
+    outcome.broken["whole"] += [*_cohorts(stream.cohorts), *await _dead(plant), *await _stuck(plant, stopped_at)]
     outcome.broken["I5"] += [f"{one.name}: {wrong}" for one in stream.cohorts for wrong in one.wrong]
     broken, seen = await i4.broken_by(plant.ledgers["archive"], plant.store, plant.bootstrap)
     outcome.broken["I4"] += [one.removeprefix("I4 broken by ") for one in broken]
@@ -135,9 +138,9 @@ async def _dead(plant: Plant) -> list[str]:
     ]
 
 
-async def _stuck(plant: Plant) -> list[str]:
+async def _stuck(plant: Plant, stopped_at: datetime) -> list[str]:
     return [
         f"{row['key']}: {row['state']}" + (f" for {row['waits_for']}" if row["waits_for"] else "")
         for service in SERVICES
-        for row in await plant.rows(service, UNENDED)
+        for row in await plant.rows(service, UNENDED, stopped_at)
     ]
