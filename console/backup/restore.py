@@ -40,7 +40,7 @@ where datname = current_database() and application_name like 'cohortstream-%'
       and application_name <> 'cohortstream-console' and application_name not like '%\_restoring\_%'
 group by 1 order by 1
 """
-LOOKS = 10
+LOOKS_AGAIN = 9
 LOOK_AGAIN_S = 0.2
 """Postgres still lists the connection of a process that has just ended, for moments."""
 LOSABLE = ("inbox", "task", "outbox", "quarantine", "audit")
@@ -140,11 +140,11 @@ async def _console(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
 
 async def _nobody_at_work(conn: asyncpg.Connection[Any]) -> None:
     rows = await conn.fetch(CONNECTED)
-    looked = 1
-    while rows and looked < LOOKS:
+    for _ in range(LOOKS_AGAIN):
+        if not rows:
+            return
         await asyncio.sleep(LOOK_AGAIN_S)
         rows = await conn.fetch(CONNECTED)
-        looked += 1
     if rows:
         found = ", ".join(f"{row['name'].removeprefix('cohortstream-')} ({row['connections']})" for row in rows)
         raise _running(f"services are connected to the ledgers: {found}")

@@ -11,6 +11,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis.ledger.ledger import Ledger
+from chassis.ledger.tasks import NewTask
 from chassis.messaging.consumer import group_of
 from chassis.messaging.topics import apply_topics
 from chassis.settings import KafkaSettings
@@ -64,12 +65,7 @@ async def test_fault_19_a_network_to_the_broker_that_breaks_again_and_again(
         await enqueue(ledger, first)
         await settled(first.key, bootstrap=behind.direct)
         for task in others:
-            refused = behind.proxy.refused
-            behind.proxy.cut()
-            await enqueue(ledger, task)
-            await until(lambda key=task.key: done(ledger, key))  # type: ignore[misc]
-            await until(lambda before=refused: _refused_since(behind, before))  # type: ignore[misc]
-            behind.proxy.mend()
+            await _done_while_cut(task, behind, ledger)
         await settled(first.key, *(task.key for task in others), bootstrap=behind.direct)
 
 
@@ -86,13 +82,22 @@ async def test_fault_19_a_network_to_the_broker_that_is_silent_until_the_consume
 
         behind.proxy.silence()
         await enqueue(ledger, during)
-        beside = Site(folder=near.folder, endpoints=replace(near.endpoints, kafka_bootstrap=behind.direct), database="")
-        await beside.publish(tag(told))
+        direct = replace(near, endpoints=replace(near.endpoints, kafka_bootstrap=behind.direct))
+        await direct.publish(tag(told))
         await until(lambda: done(ledger, during.key))
         await until(lambda: _given_up(behind))
         behind.proxy.mend()
 
         await settled(first.key, during.key, f"steps:{told}", bootstrap=behind.direct)
+
+
+async def _done_while_cut(task: NewTask, behind: Behind, ledger: Ledger) -> None:
+    refused = behind.proxy.refused
+    behind.proxy.cut()
+    await enqueue(ledger, task)
+    await until(lambda: done(ledger, task.key))
+    await until(lambda: _refused_since(behind, refused))
+    behind.proxy.mend()
 
 
 async def _refused_since(behind: Behind, before: int) -> bool:

@@ -2,7 +2,7 @@
 
 - `restart`: a task is an interval, an attempt starts it anew: what a queue of shell jobs does.
 - `long chunks`: checkpoints every 250 kb, 4 chunks an interval, 289 min each in the mean.
-- `chunks`: of the length that the service gives them in a cohort of this size, 21 min each in the mean. At an MTBF M a
+- `chunks`: of the length that the service gives them in a cohort of this size, 20 min each in the mean. At an MTBF M a
   reclaim costs half a chunk, so chunks of c waste about c / 2M: to stay below 1 % at 45 h they must be shorter than
   54 min, and longer intervals have longer chunks.
 - `split`: pieces of the predicted work that the service's planner gives them, largest first, each restarted.

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from chassis.ledger.ledger import NOW
 from chassis.ledger.trouble import TROUBLE
 from console.supervisor import SERVICES
 from tests.soak.chaos import Chaos
@@ -82,7 +83,7 @@ async def soaked(folder: Path, *, seconds: float, seed: int, trios: int = 4, in_
                 task.cancel()
             await asyncio.gather(striking, flowing, return_exceptions=True)
         # what is looked at stands still: a purge that becomes due meanwhile would look like a loss
-        moment = await plant.value("archive", "select ledger_now()")
+        moment = await plant.value("archive", NOW)
         await asyncio.to_thread(plant.services.stop, grace_s=STOP_S)
         passed("end")
         outcome = await judge(plant, stream, chaos, seconds=seconds, stopped_at=moment)
