@@ -46,7 +46,7 @@ async def consume(builder: str, settings: Settings) -> None:
         async with attended(
             service=service.name, role="consume", state_dir=settings.state_dir, settings=settings.health
         ) as pulse:
-            dsn = settings.ledger.dsn.get_secret_value()
+            dsn = settings.ledger.url()
             await migrate(dsn=dsn, service=service.name, versions=service.migrations)
             async with (
                 open_ledger(dsn=dsn, service=service.name, pool_size=settings.ledger.pool_size) as ledger,
@@ -60,7 +60,7 @@ async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slot
     """Run a worker until SIGTERM or SIGINT; then it drains and releases what it holds."""
     service = build(builder, settings)
     with telemetry(service=service.name, process="work", state_dir=settings.state_dir, settings=settings.telemetry):
-        dsn = settings.ledger.dsn.get_secret_value()
+        dsn = settings.ledger.url()
         async with (
             attended(
                 service=service.name, role="work", state_dir=settings.state_dir, settings=settings.health

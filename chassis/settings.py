@@ -8,16 +8,38 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from chassis.errors import excerpt, reject
+from chassis.errors import Rejected, excerpt, reject
 
 ENV_PREFIX = "COHORTSTREAM_"
 CONFIG_VARIABLE = "COHORTSTREAM_CONFIG"
 NOT_SETTINGS = frozenset({"COHORTSTREAM_CONFIG", "COHORTSTREAM_JAVA", "COHORTSTREAM_CACHE", "COHORTSTREAM_FAULT"})
 """Variables of that prefix that are read elsewhere: where the file is, which Java, which cache, test hooks."""
+
+
+def secret_in(path: Path, *, where: str) -> str:
+    """The one line that a secret's file holds. Raises Rejected SECRET_UNREADABLE, which never repeats it."""
+    try:
+        found = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _no_secret(path, where, f"cannot be read ({type(error).__name__})") from None
+    if not found or len(found.splitlines()) > 1:
+        raise _no_secret(path, where, "is empty or has more than one line")
+    return found
+
+
+def _no_secret(path: Path, where: str, what: str) -> Rejected:
+    return reject(
+        code="SECRET_UNREADABLE",
+        message=f"the file {excerpt(str(path), 200)} {what}",
+        where=where,
+        rule="a secret's file holds the secret on one line, and this process may read it",
+        fix="write the file again, and let this account read it",
+    )
 
 
 class Section(BaseModel):
@@ -36,7 +58,22 @@ class KafkaSettings(Section):
 class LedgerSettings(Section):
     dsn: SecretStr = SecretStr("postgresql://127.0.0.1:5432/cohortstream")
     """A direct connection: a pooler in transaction mode breaks advisory locks and LISTEN."""
+    user: str | None = None
+    password_file: Path | None = None
+    """Both stand in place of what the DSN says: a process of one role has its own, the rest of the file is shared."""
     pool_size: int = Field(default=4, ge=1, le=64)
+
+    def url(self) -> str:
+        """The DSN with the user and the password that are set beside it. Raises Rejected SECRET_UNREADABLE."""
+        dsn = self.dsn.get_secret_value()
+        if self.user is None and self.password_file is None:
+            return dsn
+        parts = urlsplit(dsn)
+        _, _, place = parts.netloc.rpartition("@")
+        user = self.user or parts.username or ""
+        password = secret_in(self.password_file, where="ledger.password_file") if self.password_file else parts.password
+        account = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+        return urlunsplit(parts._replace(netloc=f"{account}@{place}" if account else place))
 
 
 class StoreSettings(Section):
@@ -49,6 +86,30 @@ class StoreSettings(Section):
     """How long one request may take besides moving its bytes, before it counts as unanswered and is sent again."""
     access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
+    secret_key_file: Path | None = None
+
+    def secret(self) -> str | None:
+        """The secret key, from its file where one is named; None means the usual sources of AWS's clients."""
+        if self.secret_key_file is not None:
+            return secret_in(self.secret_key_file, where="store.secret_key_file")
+        return self.secret_key.get_secret_value() if self.secret_key else None
+
+
+class ColdSettings(Section):
+    """Where the archive copies what goes cold, for a store without storage classes of its own."""
+
+    base: str | None = None
+    """`s3://bucket[/prefix]` or `file:///folder` (a tape-backed mount, say); none means no such place."""
+    endpoint: str | None = None
+    region: str = "us-east-1"
+    patience_seconds: float = Field(default=30.0, gt=0)
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    secret_key_file: Path | None = None
+
+    def store(self) -> StoreSettings | None:
+        """The same as settings of a store; None where no place is named."""
+        return StoreSettings(**{name: getattr(self, name) for name in self.model_fields_set}) if self.base else None
 
 
 class SiteSettings(Section):
@@ -80,6 +141,8 @@ class WorkerSettings(Section):
 
 class TelemetrySettings(Section):
     otlp_endpoint: str | None = None
+    traces_url: str | None = None
+    """Where a person looks at a trace, with `{trace_id}` in it; `cohortstream trace` and the page link there."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
@@ -156,6 +219,24 @@ class ArchiveSettings(Section):
     sweep_seconds: float = Field(default=60.0, gt=0)
     grace_seconds: float = Field(default=86_400.0, ge=0)
     """Between condemn and act; never below two leases."""
+    tiering: Literal["auto", "storage-class", "copy", "none"] = "auto"
+    """How objects go cold: by the store's own storage classes, as verified copies in `[cold]`, or not at all. `auto`
+    takes storage classes where the store has them, else the copies where a place is named."""
+
+
+class CostSettings(Section):
+    prices: Path | None = None
+    """TOML price list of compute and storage; none means the built-in one."""
+
+
+class PageSettings(Section):
+    """The operators' page."""
+
+    bind: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    token_file: Path | None = None
+    """Whoever signs in with this token may act and sees laboratory ids; without it the page is read-only."""
+    refresh_seconds: float = Field(default=3.0, gt=0)
 
 
 class Settings(BaseSettings):
@@ -182,6 +263,9 @@ class Settings(BaseSettings):
     vqsr: VqsrSettings = VqsrSettings()
     annotate: AnnotateSettings = AnnotateSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    cold: ColdSettings = ColdSettings()
+    cost: CostSettings = CostSettings()
+    page: PageSettings = PageSettings()
 
     @classmethod
     def settings_customise_sources(

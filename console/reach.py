@@ -67,6 +67,6 @@ def _said(settings: Settings, server: int, error: Exception) -> str:
 
 def ledger_address(settings: Settings) -> str:
     """`host:port/database` of the ledger's DSN."""
-    parts = urlsplit(settings.ledger.dsn.get_secret_value())
+    parts = urlsplit(settings.ledger.url())
     host = parts.hostname or "the local socket"
     return f"{host}:{parts.port or 5432}{parts.path}"

@@ -127,7 +127,7 @@ async def _migrate(settings: Settings, consumers: Sequence[Planned]) -> None:
     from chassis.ledger.migrate import migrate
     from chassis.service import build
 
-    dsn = settings.ledger.dsn.get_secret_value()
+    dsn = settings.ledger.url()
     for planned in consumers:
         service = build(builder_of(planned.builder or planned.service), settings)
         await migrate(dsn=dsn, service=service.name, versions=service.migrations)

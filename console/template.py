@@ -67,6 +67,20 @@ roots = [{runs}]
 # sweep_seconds = 60.0
 # Seconds between announcing that an object goes and acting; never below two leases.
 # grace_seconds = 86400.0
+# How objects go cold: "storage-class" (the store has classes, as S3 Glacier), "copy" (a verified copy in [cold], the
+# first goes), "none"; "auto" takes storage classes where the store has them, else [cold] where it names a place.
+# tiering = "auto"
+
+[cold]
+# The cold place of a store without storage classes: a bucket of its own, also elsewhere, or a folder (a tape-backed
+# mount). Endpoint, region and keys as in [store].
+# base = "file:///mnt/tape/cohortstream"
+# endpoint = "https://cold.example.org"
+# region = "us-east-1"
+# access_key = "..."
+# secret_key = "..."
+# secret_key_file = "/etc/cohortstream/cold-secret-key"
+# patience_seconds = 30.0
 
 [site]
 # The secret that sample keys are made with. Made once, kept for ever, backed up: without it a sample that comes
@@ -83,6 +97,8 @@ secret_file = {secret}
 # region = "us-east-1"
 # access_key = "..."
 # secret_key = "..."
+# Instead of secret_key: a file that holds it.
+# secret_key_file = "/etc/cohortstream/store-secret-key"
 # Seconds after which a request that was not answered is sent again; a slow network wants more.
 # patience_seconds = 30.0
 
@@ -117,11 +133,16 @@ secret_file = {secret}
 [ledger]
 # A direct connection, never through a pooler in transaction mode.
 # dsn = "postgresql://user:password@host:5432/cohortstream"
+# The account and its password in place of those of the DSN, so that each process can have its own.
+# user = "cohortstream_align"
+# password_file = "/etc/cohortstream/ledger-password"
 # pool_size = 4
 
 [telemetry]
 # Traces and metrics go to this OTLP/HTTP endpoint too; spans always lie in the state folder for `cohortstream trace`.
 # otlp_endpoint = "http://127.0.0.1:4318"
+# Where a person looks at a trace; `cohortstream trace` and the operators' page link there.
+# traces_url = "http://127.0.0.1:16686/trace/{{trace_id}}"
 # log_level = "INFO"
 
 [health]
@@ -143,6 +164,19 @@ secret_file = {secret}
 # expected = "/etc/cohortstream/expected.toml"
 # An event that has waited for Kafka for longer than this is a warning in `status`.
 # outbox_seconds = 300.0
+
+[cost]
+# What compute and storage cost, as TOML; unset: the built-in price list.
+# prices = "/etc/cohortstream/prices.toml"
+
+[page]
+# The operators' page (`cohortstream console`). Whoever signs in with the token may act and sees laboratory ids;
+# without a token file the page only shows.
+# bind = "127.0.0.1"
+# port = 8080
+# token_file = "/etc/cohortstream/page-token"
+# How often what is shown is looked at again, in seconds.
+# refresh_seconds = 3.0
 """
 
 

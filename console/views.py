@@ -131,7 +131,7 @@ def reader_settings(service: str) -> dict[str, str]:
 @contextlib.asynccontextmanager
 async def open_views(settings: Settings) -> AsyncIterator[Views]:
     """Raises Unreachable when the ledger does not answer."""
-    views = Views(settings.ledger.dsn.get_secret_value())
+    views = Views(settings.ledger.url())
     try:
         with ledger_reached(settings):
             yield views

@@ -8,7 +8,7 @@ from typing import Any
 from faststream.security import BaseSecurity, SASLScram512
 
 from chassis.errors import reject
-from chassis.settings import KafkaSettings
+from chassis.settings import KafkaSettings, secret_in
 
 
 def security_of(settings: KafkaSettings) -> BaseSecurity | None:
@@ -49,4 +49,4 @@ def _password(settings: KafkaSettings) -> str:
             rule="a password comes from a file, never from the configuration itself",
             fix="write the password into a file that only this user can read, and name it",
         )
-    return settings.sasl_password_file.read_text(encoding="utf-8").strip()
+    return secret_in(settings.sasl_password_file, where="kafka.sasl_password_file")

@@ -75,7 +75,7 @@ async def open_client(settings: StoreSettings) -> AsyncIterator[Any]:
         region_name=settings.region,
         endpoint_url=settings.endpoint,
         aws_access_key_id=settings.access_key.get_secret_value() if settings.access_key else None,
-        aws_secret_access_key=settings.secret_key.get_secret_value() if settings.secret_key else None,
+        aws_secret_access_key=settings.secret(),
         config=config,
     ) as client:
         yield client

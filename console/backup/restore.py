@@ -83,7 +83,7 @@ async def restore(
 
     manifest = bundle.verified(folder)
     say(f"the backup is whole: {len(manifest.files)} files, taken at {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC")
-    dsn = settings.ledger.dsn.get_secret_value()
+    dsn = settings.ledger.url()
     async with _console(dsn) as conn, open_log(settings.kafka) as log:
         there = await dump.services_in(conn)
         every = tuple(sorted({*manifest.services, *there, *services}))

@@ -83,7 +83,7 @@ async def _write(
     from chassis.messaging.consumer import group_of
     from chassis.messaging.positions import open_log
 
-    dsn = settings.ledger.dsn.get_secret_value()
+    dsn = settings.ledger.url()
     if config is not None:
         writing.plain(bundle.CONFIG, config.read_bytes())
     secret = settings.site.secret_file

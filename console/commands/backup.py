@@ -218,7 +218,7 @@ async def _answer(settings: Settings) -> None:
 
     from chassis.messaging.positions import open_log
 
-    conn = await asyncpg.connect(settings.ledger.dsn.get_secret_value())
+    conn = await asyncpg.connect(settings.ledger.url())
     await conn.close()
     async with open_log(settings.kafka) as log:
         await log.cluster()

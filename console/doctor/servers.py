@@ -66,7 +66,7 @@ async def postgres(settings: Settings) -> Check:
         return note("Postgres", NOT_RUNNING, "`cohortstream up`, or set [ledger] dsn")
     try:
         with ledger_reached(settings):
-            conn = await asyncpg.connect(settings.ledger.dsn.get_secret_value(), timeout=ANSWER_S)
+            conn = await asyncpg.connect(settings.ledger.url(), timeout=ANSWER_S)
             version = conn.get_server_version()
             schemas = {row["nspname"] for row in await conn.fetch(SCHEMAS, list(SERVICES))}
             conn.terminate()
@@ -90,7 +90,7 @@ async def consumers(settings: Settings) -> Check:
 
     if not names_servers(settings)[1]:
         return note("services", "not running", "`cohortstream up`, or `cohortstream consume SERVICE`")
-    conn = await asyncpg.connect(settings.ledger.dsn.get_secret_value(), timeout=ANSWER_S)
+    conn = await asyncpg.connect(settings.ledger.url(), timeout=ANSWER_S)
     try:
         connected = {row["name"].removeprefix("cohortstream-") for row in await conn.fetch(CLIENTS)}
     finally:

@@ -137,7 +137,7 @@ async def act(context: TaskContext) -> Outcome:
 
 async def _ask_again(context: TaskContext, task: ActTask) -> Standing:
     """In a session of its own: a task's code has no other way to the ledger, and a decision may be days old."""
-    conn = await connect(context.settings.ledger.dsn.get_secret_value(), context.service)
+    conn = await connect(context.settings.ledger.url(), context.service)
     try:
         return await standing_of(conn, task, settings=context.settings, store=context.store)
     finally:

@@ -159,7 +159,7 @@ async def _input(context: TaskContext, entry: Mapping[str, Any]) -> GvcfInput:
 
 async def _from_ledger(context: TaskContext, task: PlanTask) -> tuple[list[dict[str, Any]], dict[Interval, int]]:
     """The freeze's samples as manifest entries, and what an earlier freeze of the cohort saw per interval."""
-    dsn = context.settings.ledger.dsn.get_secret_value()
+    dsn = context.settings.ledger.url()
     async with open_ledger(dsn=dsn, service=context.service, pool_size=1) as ledger, ledger.connection() as conn:
         rows = await conn.fetch(statements.SAMPLES_OF, task.freeze)
         last = await conn.fetchrow(statements.LAST_FREEZE, task.cohort, task.number, task.reference.digest)

@@ -64,7 +64,7 @@ def test_endpoints_fill_what_the_configuration_leaves_open_and_nothing_else() ->
     assert names_servers(open_) == (False, False)
     filled = with_endpoints(open_, ENDPOINTS)
     assert filled.kafka.bootstrap == "127.0.0.1:41000"
-    assert filled.ledger.dsn.get_secret_value().endswith(":41001/c")
+    assert filled.ledger.url().endswith(":41001/c")
     assert filled.store == open_.store
     assert names_servers(filled) == (True, True)
 

@@ -134,7 +134,7 @@ class _Life:
 
     async def left(self) -> tuple[list[Record], list[Found], list[Kept]]:
         words = (*planted.NEVER, *planted.OF_SAMPLES)
-        dsn = self.settings.ledger.dsn.get_secret_value()
+        dsn = self.settings.ledger.url()
         async with open_store(self.settings.store) as store:
             objects = [one async for one in searched.objects(store)]
         records = [one for one in await searched.topics(self.settings.kafka.bootstrap) if one.body != POISON]
@@ -172,7 +172,7 @@ class _Life:
             await producer.stop()
 
     async def _until(self, query: str, wanted: Any) -> None:
-        conn = await asyncpg.connect(self.settings.ledger.dsn.get_secret_value())
+        conn = await asyncpg.connect(self.settings.ledger.url())
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while await conn.fetchval(query) != wanted:
