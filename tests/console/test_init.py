@@ -61,7 +61,8 @@ def test_the_template_holds_every_setting_in_its_section_and_shows_true_defaults
             shown.add(section + setting[1])
     assert shown == set(known_keys())
 
-    examples = ("/etc/", "/var/", "/scratch", "user:password", '"..."', "example.org", "4318", "9464", "qc-passed")
+    examples = ("/etc/", "/var/", "/scratch", "/mnt/", "user:password", '"..."', "example.org", "4318", "9464", "16686")
+    examples = (*examples, "qc-passed", "cohortstream_align")
     on = [
         line.removeprefix("# ")
         if re.match(r"# [a-z_0-9]+ = ", line) and not any(word in line for word in (*examples, "GRCh38"))
