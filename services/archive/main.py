@@ -18,7 +18,7 @@ WORKERS = "services.archive.workers"
 
 def build(settings: Settings) -> Service:
     """The service with the policies that the settings name. Raises Rejected when these cannot be read."""
-    rules = load_rules(settings.archive.policies)
+    rules = load_rules(settings.archive.policies, prices=settings.cost.prices)
     return Service(
         name=NAME,
         subscriptions=subscriptions(),

@@ -125,8 +125,8 @@ class Rules:
         return next((policy for policy in self.policies if policy.name == name), None)
 
 
-def load_rules(path: Path | None = None) -> Rules:
-    """Read the policies (None: the built-in ones) over the example prices.
+def load_rules(path: Path | None = None, *, prices: Path | None = None) -> Rules:
+    """Read the policies (None: the built-in ones) over the example prices, and a site's price list over both.
 
     Raises Rejected: CONFIG_MISSING, CONFIG_SYNTAX, CONFIG_UNKNOWN with the nearest known key, CONFIG_VALUE.
     """
@@ -142,12 +142,14 @@ def load_rules(path: Path | None = None) -> Rules:
         raise _refused(
             "CONFIG_VALUE", path, f"a policy is called {WITHDRAWAL}", "that name is the archive's own", "rename it"
         )
-    return Rules(policies=document.policy, prices={**examples.prices, **document.prices})
+    own = _read(prices, only="prices") if prices is not None else _Document()
+    return Rules(policies=document.policy, prices={**examples.prices, **document.prices, **own.prices})
 
 
-def _read(path: Path) -> _Document:
+def _read(path: Path, *, only: str | None = None) -> _Document:
     try:
-        return _Document.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _Document.model_validate(said if only is None else {name: said[name] for name in (only,) if name in said})
     except FileNotFoundError:
         rule = "the file that archive.policies names exists"
         raise _refused("CONFIG_MISSING", path, "the policies file is not there", rule, "correct the setting") from None

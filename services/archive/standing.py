@@ -37,7 +37,7 @@ class Standing:
 async def standing_of(conn: Connection, task: ActTask, *, settings: Settings, store: Store) -> Standing:
     if task.policy == WITHDRAWAL:
         return await _standing_of_withdrawn(conn, task, settings=settings)
-    rules = load_rules(settings.archive.policies)
+    rules = load_rules(settings.archive.policies, prices=settings.cost.prices)
     policy = rules.named(task.policy)
     if policy is None or policy.action != task.action:
         return Standing(why_not=("its policy is not in force any more",))
