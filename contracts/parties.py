@@ -41,12 +41,12 @@ PARTIES: dict[str, Parties] = {
     "work.cancel.requested": _parties((CONSOLE,), SERVICES),
     "work.revive.requested": _parties((CONSOLE,), SERVICES),
     "quarantine.decision.requested": _parties((CONSOLE,), SERVICES),
-    # any service may need an object that lies in a cold tier, or need it kept
-    "artifact.restore.requested": _parties(_NOT_ARCHIVE, ("archive",)),
+    # any service may need an object that lies in a cold tier, or need it kept; the archive's own tasks read objects too
+    "artifact.restore.requested": _parties(EVERYONE, ("archive",)),
     "artifact.hold.requested": _parties(_NOT_ARCHIVE, ("archive",)),
     "artifact.hold.released": _parties(_NOT_ARCHIVE, ("archive",)),
     "artifact.condemned": _parties(("archive",), _NOT_ARCHIVE),
     "artifact.tiered": _parties(("archive",), _NOT_ARCHIVE),
-    "artifact.restored": _parties(("archive",), _NOT_ARCHIVE),
+    "artifact.restored": _parties(("archive",), EVERYONE),
     "artifact.purged": _parties(("archive",), _NOT_ARCHIVE),
 }
