@@ -7,7 +7,13 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test faults soak simulate mutants lint format bench contracts lock clean
+# The system in containers. BEFORE_DOCKER names a script that is run first where it exists: on a machine that reaches no
+# image registry it can bring the images.
+BEFORE_DOCKER ?= ../shared/tools/local-images.sh
+DOCKER_NEEDS ?= compose python postgres kafka s3 jaeger prometheus
+COMPOSE := docker compose --project-directory deploy/compose -f deploy/compose/compose.yaml
+
+.PHONY: help images up down demo test-containers test-compose test-ui test faults soak simulate mutants lint format bench contracts lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,8 +29,21 @@ $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP) ## from sequencer run folders to a released cohort panel (JSON=1, KEEP=dir, DATA=1kg)
-	@$(BIN)/cohortstream demo $(if $(JSON),--json) $(if $(KEEP),--keep $(KEEP)) $(if $(DATA),--data $(DATA)) $(ARGS)
+demo: $(STAMP) ## from sequencer run folders to a released cohort panel (JSON=1, KEEP=dir, DATA=1kg, STACK=compose)
+	@$(BIN)/cohortstream demo $(if $(STACK),--stack $(STACK)) $(if $(JSON),--json) $(if $(KEEP),--keep $(KEEP)) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+up: images ## the same system in containers, on loopback (PROFILE=glacier: a store that models Glacier)
+	@$(if $(PROFILE),COMPOSE_PROFILES=$(PROFILE)) $(COMPOSE) up --detach --wait --wait-timeout 300 --remove-orphans $(ARGS)
+	@$(BIN)/python -m deploy.compose addresses
+
+down: ## stop the containers; what they hold stays (WIPE=1: it goes, all samples and panels)
+	@$(COMPOSE) --profile '*' down --remove-orphans $(if $(WIPE),--volumes) $(ARGS)
+
+images: $(STAMP) ## build the images of all roles and print their sizes
+	@if [ -x "$(BEFORE_DOCKER)" ]; then "$(BEFORE_DOCKER)" $(DOCKER_NEEDS) >&2; fi
+	@$(BIN)/python -m deploy.compose prepare
+	@$(COMPOSE) --profile '*' build --quiet
+	@$(COMPOSE) --profile '*' config --images | grep '^cohortstream/' | sort -u | xargs -r docker image inspect --format '{{index .RepoTags 0}} {{.Size}}' | awk '{printf "%-42s %6.0f MB\n", $$1, $$2 / 1e6}'
 
 test: $(STAMP) ## every test: unit, ledger on Postgres, messages on Kafka, faults, the whole path
 	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)

@@ -30,6 +30,9 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep everything here: truth, runs, panels, state, logs.")
     ] = None,
+    stack: Annotated[
+        str, typer.Option(help="embedded: servers of its own; compose: the containers that `make up` started.")
+    ] = "embedded",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Watch simulated people go from sequencer run folders to a released, annotated cohort panel, twice.
@@ -51,10 +54,23 @@ def demo(
             rule="the demo runs on simulated people or on three real ones",
             fix="give --data simulated or --data 1kg",
         )
+    if stack not in ("embedded", "compose"):
+        raise reject(
+            code="DEMO_STACK",
+            message="there is no such stack",
+            where="--stack",
+            rule="the demo runs on servers of its own or on the containers of deploy/compose",
+            fix="give --stack embedded or --stack compose",
+        )
     console = Console(stderr=as_json, highlight=False)
     with staged(keep=keep) as stage:
         material = _material(stage.folder, data=data, people=people, seed=seed, depth=depth)
-        figures = _perform(console, stage.settings(qc_rules=material.qc_rules), material, stage.folder, stage.runs)
+        if stack == "compose":
+            from console.demo.composed import perform
+
+            figures = perform(console, material, stage.folder)
+        else:
+            figures = _perform(console, stage.settings(qc_rules=material.qc_rules), material, stage.folder, stage.runs)
         stage.summarise(figures)
     if as_json:
         print_json(figures.as_json())

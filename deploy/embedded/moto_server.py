@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -24,22 +24,24 @@ def main() -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
-    bucket, access_key = os.environ["OBJECT_STORE_BUCKET"], os.environ["OBJECT_STORE_ACCESS_KEY"]
+    bucket, access_keys = os.environ["OBJECT_STORE_BUCKET"], os.environ["OBJECT_STORE_ACCESS_KEY"].split(",")
     _take_time_to_restore(float(os.environ["OBJECT_STORE_RESTORE_S"]))
-    store = gate(DomainDispatcherApplication(create_backend_app), access_key=access_key)
-    _make_bucket(store, bucket=bucket, access_key=access_key)
-    port = int(os.environ["OBJECT_STORE_PORT"])
-    make_server(LOOPBACK, port, store, threaded=True, request_handler=_quiet(MotoRequestHandler)).serve_forever()
+    store = gate(DomainDispatcherApplication(create_backend_app), access_keys=access_keys)
+    _make_bucket(store, bucket=bucket, access_key=access_keys[0])
+    # a container's own network is not this machine's: there it binds where the container can be reached
+    bind, port = os.environ.get("OBJECT_STORE_BIND", LOOPBACK), int(os.environ["OBJECT_STORE_PORT"])
+    make_server(bind, port, store, threaded=True, request_handler=_quiet(MotoRequestHandler)).serve_forever()
 
 
-def gate(store: WSGIApplication, *, access_key: str) -> WSGIApplication:
-    """Pass on requests that name the access key in their signature, by header or by query; answer 403 to the rest.
+def gate(store: WSGIApplication, *, access_keys: Sequence[str]) -> WSGIApplication:
+    """Pass on requests that name one of the access keys in their signature, by header or by query; 403 for the rest.
 
     The signature itself is not verified: the key is random, and it is what a stranger on this machine does not know.
     """
 
     def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if not hmac.compare_digest(_named_key(environ).encode(), access_key.encode()):
+        named = _named_key(environ).encode()
+        if not any(hmac.compare_digest(named, key.encode()) for key in access_keys):
             length = str(len(_DENIED))
             start_response("403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", length)])
             return [_DENIED]
