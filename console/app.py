@@ -21,6 +21,7 @@ COMMANDS = (
     "console.commands.health",
     "console.commands.samples",
     "console.commands.trace",
+    "console.commands.cost",
     "console.commands.cohorts",
     "console.commands.steering",
     "console.commands.archive",

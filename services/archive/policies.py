@@ -148,8 +148,10 @@ def load_rules(path: Path | None = None, *, prices: Path | None = None) -> Rules
 
 def _read(path: Path, *, only: str | None = None) -> _Document:
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _Document.model_validate(said if only is None else {name: said[name] for name in (only,) if name in said})
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        if only is not None:
+            tables = {name: value for name, value in tables.items() if name == only}
+        return _Document.model_validate(tables)
     except FileNotFoundError:
         rule = "the file that archive.policies names exists"
         raise _refused("CONFIG_MISSING", path, "the policies file is not there", rule, "correct the setting") from None
