@@ -48,6 +48,16 @@ images: $(STAMP) ## build the images of all roles and print their sizes
 test: $(STAMP) ## every test: unit, ledger on Postgres, messages on Kafka, faults, the whole path
 	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)
 
+test-containers: $(STAMP) ## the main path and every account's rights, against containers of Kafka, Postgres and S3
+	@if [ -x "$(BEFORE_DOCKER)" ]; then "$(BEFORE_DOCKER)" $(DOCKER_NEEDS) >&2; fi
+	@TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/python -m pytest tests/containers -m containers $(ARGS)
+
+test-compose: images ## the whole of compose.yaml: the demo on it, with a worker and the broker killed on the way
+	@$(BIN)/python -m pytest tests/compose -m compose $(ARGS)
+
+test-ui: $(STAMP) ## the operators' page in Chromium
+	@$(BIN)/python -m pytest tests/ui -m ui $(ARGS)
+
 faults: $(STAMP) ## what `make test` leaves out: nine faults struck while bwa and GATK run
 	@$(BIN)/python -m pytest tests/faults -m real_tools $(ARGS)
 
