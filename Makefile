@@ -89,5 +89,8 @@ bench: $(STAMP) ## the figures of the README's table
 lock: | $(BIN)/uv ## resolve requirements.lock anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements.lock
 
+print-%:
+	@echo $($*)
+
 clean: ## remove the virtual environment and caches in the checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -28,11 +28,11 @@ def said_by(panel: Path) -> dict[str, Any]:
 def differences(one: Path, other: Path) -> list[str]:
     """Where two panels differ, in words; empty when they say the same."""
     left, right = said_by(one), said_by(other)
-    found = [f"only one has {name}" for name in sorted(left.keys() ^ right.keys())]
-    for name in sorted(left.keys() & right.keys()):
-        if left[name] != right[name]:
-            found.append(f"{name}: {_first(left[name], right[name])}")
-    return found
+    shared = [name for name in sorted(left.keys() & right.keys()) if left[name] != right[name]]
+    return [
+        *(f"only one has {name}" for name in sorted(left.keys() ^ right.keys())),
+        *(f"{name}: {_first(left[name], right[name])}" for name in shared),
+    ]
 
 
 def _first(left: Any, right: Any) -> str:
