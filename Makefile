@@ -13,7 +13,7 @@ BEFORE_DOCKER ?= ../shared/tools/local-images.sh
 DOCKER_NEEDS ?= compose python postgres kafka s3 jaeger prometheus
 COMPOSE := docker compose --project-directory deploy/compose -f deploy/compose/compose.yaml
 
-.PHONY: help images up down demo test-containers test-compose test-ui test faults soak simulate mutants lint format bench contracts lock clean
+.PHONY: help images up down admin demo test-containers test-compose test-ui test faults soak simulate mutants lint format bench contracts lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ up: images ## the same system in containers, on loopback (PROFILE=glacier: a sto
 
 down: ## stop the containers; what they hold stays (WIPE=1: it goes, all samples and panels)
 	@$(COMPOSE) --profile '*' down --remove-orphans $(if $(WIPE),--volumes) $(ARGS)
+
+admin: ## a command with all rights: make admin ARGS="backup /backups"
+	@mkdir -p "$${BACKUPS:-deploy/compose/site/backups}"
+	@$(COMPOSE) run --rm --no-deps --user $$(id -u):$$(id -g) admin $(ARGS)
 
 images: $(STAMP) ## build the images of all roles and print their sizes
 	@if [ -x "$(BEFORE_DOCKER)" ]; then "$(BEFORE_DOCKER)" $(DOCKER_NEEDS) >&2; fi
