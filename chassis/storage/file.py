@@ -16,6 +16,7 @@ from chassis.storage.folder import Folder
 from chassis.storage.sidecar import Sidecar
 from chassis.storage.store import (
     ObjectFacts,
+    ObjectMissing,
     RestoreTier,
     Stored,
     UnfinishedUpload,
@@ -24,6 +25,7 @@ from chassis.storage.store import (
     content_changed,
     too_large,
 )
+from chassis.storage.stub import Stub
 from chassis.storage.sums import sum_of
 
 
@@ -39,7 +41,7 @@ class FileStore:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        return frozenset({"checksums", "conditional-put", "versions"})
+        return frozenset({"checksums", "conditional-put", "conditional-replace", "versions"})
 
     async def probe(self) -> frozenset[str]:
         """Nothing to find out, save that the folder can be written: raises Rejected ACCESS_DENIED."""
@@ -79,7 +81,7 @@ class FileStore:
         key = self.key_of(uri_or_key)
 
         def get() -> bytes:
-            with self._folder.open(key) as source:
+            with self._folder.open_content(key) as source:
                 found = source.read(limit + 1)
                 if len(found) > limit:
                     raise too_large(self.uri(key), size=os.fstat(source.fileno()).st_size, limit=limit)
@@ -94,7 +96,7 @@ class FileStore:
         key = self.key_of(uri_or_key)
 
         def get() -> bytes:
-            with self._folder.open(key) as source:
+            with self._folder.open_content(key) as source:
                 source.seek(start)
                 return source.read(length)
 
@@ -149,6 +151,57 @@ class FileStore:
 
     async def request_restore(self, uri_or_key: str, *, days: int, tier: RestoreTier = "Standard") -> None:
         raise Unsupported("restore objects", backend="file")
+
+    async def leave_stub(
+        self, uri_or_key: str, *, stub: Stub, version: str | None, tags: Mapping[str, str] | None = None
+    ) -> Stored:
+        return await asyncio.to_thread(self._leave_stub, self.key_of(uri_or_key), stub, version, tags)
+
+    def _leave_stub(self, key: str, stub: Stub, version: str | None, tags: Mapping[str, str] | None) -> Stored:
+        found = self._folder.facts(key)
+        facts = None if found is None else found[1]
+        if facts is not None and facts.stands_for is not None and facts.cold == stub.place:
+            return Stored(uri=self.uri(key), key=key, sha256=stub.sha256, size=stub.size, version=facts.version)
+        kept: Mapping[str, str]
+        if tags is None:
+            if facts is None or (version is not None and facts.version != version):
+                raise ObjectMissing(self.uri(key))
+            sha256 = facts.stands_for[0] if facts.stands_for else facts.sha256
+            if sha256 != stub.sha256:
+                raise content_changed(self.uri(key), expected=stub.sha256, found=sha256)
+            kept, version = facts.tags, facts.version
+        elif found is not None:
+            raise ObjectMissing(self.uri(key))
+        else:
+            kept, version = tags, None
+        return self._folder.exchange(
+            key,
+            io.BytesIO(stub.body),
+            version=version,
+            sha256=None,
+            tags=kept,
+            cold=stub.place,
+            stands_for=(stub.sha256, stub.size),
+        )
+
+    async def fill_stub(self, uri_or_key: str, path: Path, *, sha256: str) -> Stored:
+        key = self.key_of(uri_or_key)
+
+        def fill() -> Stored:
+            found = self._folder.facts(key)
+            facts = None if found is None else found[1]
+            if facts is None or facts.cold is None:
+                raise ObjectMissing(self.uri(key))
+            if facts.stands_for is None:
+                if facts.sha256 != sha256:
+                    raise ObjectMissing(self.uri(key))
+                return self._folder.stored(key, facts)
+            with path.open("rb") as source:
+                return self._folder.exchange(
+                    key, source, version=facts.version, sha256=sha256, tags=facts.tags, cold=facts.cold
+                )
+
+        return await asyncio.to_thread(fill)
 
     async def unfinished_uploads(self, prefix: str) -> AsyncIterator[UnfinishedUpload]:
         for upload in await asyncio.to_thread(lambda: list(self._folder.unfinished(prefix))):

@@ -21,8 +21,10 @@ from chassis.errors import Rejected, reject
 from chassis.storage import keys, sidecar, uris
 from chassis.storage.sidecar import Sidecar
 from chassis.storage.store import (
+    Archived,
     ObjectFacts,
     ObjectMissing,
+    RestoreState,
     Stored,
     StoreUnavailable,
     UnfinishedUpload,
@@ -30,11 +32,11 @@ from chassis.storage.store import (
     content_changed,
     exists_with_other_content,
 )
+from chassis.storage.stub import COLD
 from chassis.storage.sums import blocks, sum_of
+from chassis.storage.swap import TEMPORARY, aside_of, link_new, swap
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-TEMPORARY = ".new-"
-"""Starts the name of a file that is being written; no key part starts with a dot."""
 
 
 class Folder:
@@ -83,6 +85,23 @@ class Folder:
                 raise _link(self.uri(key)) from None
             raise
 
+    def open_content(self, key: str) -> BinaryIO:
+        """As `open`. Raises Archived at a stub."""
+        while True:
+            source = self.open(key)
+            try:
+                inode = os.fstat(source.fileno()).st_ino
+                found = self.facts(key)
+                if found is not None and found[0].st_ino == inode:
+                    if found[1] is not None and found[1].stands_for is not None:
+                        raise Archived(self.uri(key))
+                    return source
+            except BaseException:
+                source.close()
+                raise
+            # replaced or deleted since: look again at what is there now
+            source.close()
+
     def facts(self, key: str) -> tuple[os.stat_result, Sidecar | None] | None:
         path = self.path(key)
         while True:
@@ -109,13 +128,19 @@ class Folder:
         return found
 
     def object_facts(self, key: str, status: os.stat_result, facts: Sidecar | None) -> ObjectFacts:
+        cold = facts.cold if facts else None
+        stands_for = facts.stands_for if facts else None
+        sha256, size = stands_for or (facts.sha256 if facts else None, status.st_size)
         return ObjectFacts(
             uri=f"{self.base}/{key}",
             key=key,
-            size=status.st_size,
+            size=size,
             modified=datetime.fromtimestamp(status.st_mtime, UTC),
-            sha256=facts.sha256 if facts else None,
+            storage_class=COLD if cold else "STANDARD",
+            sha256=sha256,
             version=facts.version if facts else None,
+            restore=RestoreState(ongoing=False) if cold and stands_for is None else None,
+            cold=cold,
         )
 
     def entries(self, folder: Path) -> list[Path | ObjectFacts]:
@@ -153,6 +178,17 @@ class Folder:
         self, key: str, source: BinaryIO, *, sha256: str | None, tags: Mapping[str, str], if_absent: bool
     ) -> Stored:
         kept = checked_tags(tags)
+        temporary, inode, total, size = self._write(key, source, sha256)
+        try:
+            facts = Sidecar(sha256=total, size=size, version=uuid.uuid4().hex, tags=kept)
+            if if_absent:
+                return self._link(key, temporary, inode, facts)
+            return self._replace(key, temporary, inode, facts)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _write(self, key: str, source: BinaryIO, sha256: str | None) -> tuple[Path, int, str, int]:
+        """A synced file under a temporary name, read back; its inode, sum and size."""
         final = self.path(key)
         name = f"{TEMPORARY}{uuid.uuid4().hex}~{final.name}"
         while True:
@@ -172,12 +208,46 @@ class Folder:
                 raise content_changed(self.uri(key), expected=sha256, found=total)
             if sum_of(temporary) != (total, size):
                 raise StoreUnavailable("write", uri=self.uri(key), said="other bytes when read back")
-            facts = Sidecar(sha256=total, size=size, version=uuid.uuid4().hex, tags=kept)
-            if if_absent:
-                return self._link(key, temporary, inode, facts)
-            return self._replace(key, temporary, inode, facts)
-        finally:
+        except BaseException:
             temporary.unlink(missing_ok=True)
+            raise
+        return temporary, inode, total, size
+
+    def exchange(
+        self,
+        key: str,
+        source: BinaryIO,
+        *,
+        version: str | None,
+        sha256: str | None,
+        tags: Mapping[str, str],
+        cold: str,
+        stands_for: tuple[str, int] | None = None,
+    ) -> Stored:
+        """Put this in the place of exactly that version; `version` None: only where nothing lies. Raises ObjectMissing
+        otherwise. See swap.py."""
+        final = self.path(key)
+        kept = checked_tags(tags)
+        try:
+            temporary, inode, total, size = self._write(key, source, sha256)
+            facts = Sidecar(
+                sha256=total, size=size, version=uuid.uuid4().hex, tags=kept, cold=cold, stands_for=stands_for
+            )
+            try:
+                beside = sidecar.write(final, inode, facts)
+                there = None if version is None else self.named(key, version)[0].st_ino
+                placed = link_new(final, temporary) if there is None else swap(final, temporary, inode=there)
+                if not placed:
+                    beside.unlink(missing_ok=True)
+                    raise ObjectMissing(self.uri(key))
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise StoreUnavailable("write", uri=self.uri(key), said=str(error.strerror)) from error
+        sha256, size = stands_for or (total, size)
+        return Stored(uri=self.uri(key), key=key, sha256=sha256, size=size, version=facts.version)
 
     def _link(self, key: str, temporary: Path, inode: int, facts: Sidecar) -> Stored:
         final = self.path(key)
@@ -191,6 +261,8 @@ class Folder:
                 # deleted since: the name is free again
                 return self._link(key, temporary, inode, facts)
             status, known = there
+            if known is not None and known.stands_for is not None:
+                known = known.model_copy(update=dict(zip(("sha256", "size"), known.stands_for, strict=True)))
             found = known.sha256 if known is not None else sum_of(final)[0]
             if found != facts.sha256:
                 raise exists_with_other_content(self.uri(key), expected=facts.sha256, found=found) from None
@@ -216,13 +288,15 @@ class Folder:
         if found is None:
             raise ObjectMissing(self.uri(key))
         status, facts = found
+        if facts is not None and facts.stands_for is not None:
+            raise Archived(self.uri(key))
         if size is not None and status.st_size != size:
             raise content_changed(self.uri(key), expected=f"{size} bytes", found=f"{status.st_size} bytes")
         expected = sha256 or (facts.sha256 if facts else None)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
         try:
-            with self.open(key) as source, temporary.open("xb") as out:
+            with self.open_content(key) as source, temporary.open("xb") as out:
                 total, _ = _copy(source, out, sync=False)
             if expected is not None and total != expected:
                 raise content_changed(self.uri(key), expected=expected, found=total)
@@ -236,7 +310,7 @@ class Folder:
         if found is None or (version is not None and (found[1] is None or found[1].version != version)):
             return False
         inode = found[0].st_ino
-        aside = final.with_name(f"{TEMPORARY}{uuid.uuid4().hex}~{final.name}")
+        aside = aside_of(final)
         try:
             final.rename(aside)
         except FileNotFoundError:

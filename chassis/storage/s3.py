@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from botocore import exceptions as boto
 
 from chassis.errors import reject
-from chassis.storage import s3_copy, s3_probe
+from chassis.storage import s3_copy, s3_probe, s3_stub
 from chassis.storage.s3_calls import Calls, Precondition, UploadGone, code_of
 from chassis.storage.s3_objects import S3Objects
 from chassis.storage.s3_upload import MIB, Content, Uploads, Written, version_in
@@ -27,6 +29,7 @@ from chassis.storage.store import (
     content_changed,
     exists_with_other_content,
 )
+from chassis.storage.stub import Stub, is_stub
 from chassis.storage.sums import sum_of
 
 ATTEMPTS = 7
@@ -72,6 +75,7 @@ class S3Store(S3Objects):
         self._capabilities = await s3_probe.capabilities(self._calls, base=self._base, prefix=self._prefix)
         self._uploads.summing = "checksums" in self._capabilities
         self._uploads.conditional = "conditional-put" in self._capabilities
+        self._uploads.replacing = "conditional-replace" in self._capabilities
         return self._capabilities
 
     async def put_file(
@@ -126,10 +130,10 @@ class S3Store(S3Objects):
         version = written.version
         if written.resumed:
             source = await self._raw_head(content.uri, version)
-            if source.get("Metadata", {}).get("sha256") == content.sha256:
+            if source.get("Metadata", {}) == content.metadata:
                 await self.write_tags(content.uri, content.tags, version=version)
             else:
-                # begun for other content, so with another sum; the bytes are ours and only the sum is set right
+                # begun for other content, so with another sum; the bytes are ours, what is kept with them is set right
                 version = (await self._copied(content, source, source.get("StorageClass", "STANDARD"))).version
         if not written.summed:
             await self._read_back(content, version)
@@ -172,6 +176,8 @@ class S3Store(S3Objects):
         cannot be read, the source's just before."""
         key = self.key_of(uri_or_key)
         source = await self._raw_head(key, None)
+        if is_stub(source.get("Metadata", {})):
+            raise Archived(self.uri(key))
         current = version_in(source)
         if version is not None and version != current:
             # copying an older version would bring back what was replaced
@@ -233,6 +239,51 @@ class S3Store(S3Objects):
         except boto.ClientError as error:
             if code_of(error) != "RestoreAlreadyInProgress":
                 raise
+
+    async def leave_stub(
+        self, uri_or_key: str, *, stub: Stub, version: str | None, tags: Mapping[str, str] | None = None
+    ) -> Stored:
+        return await s3_stub.leave(self, uri_or_key, stub=stub, version=version, tags=tags)
+
+    async def fill_stub(self, uri_or_key: str, path: Path, *, sha256: str) -> Stored:
+        return await s3_stub.fill(self, uri_or_key, path, sha256=sha256)
+
+    async def write_stub(
+        self, key: str, stub: Stub, *, tags: Mapping[str, str], over: Mapping[str, Any] | None
+    ) -> str | None:
+        """One PUT over the object whose HeadObject answer is `over`; None: where nothing lies. Returns the version.
+        Raises Precondition where the store tells that something else lies there."""
+        once: dict[str, str] = {}
+        if over is not None and self._uploads.replacing:
+            once = {"IfMatch": over["ETag"]}
+        elif over is None and self._uploads.conditional:
+            once = {"IfNoneMatch": "*"}
+        answer = await self._on(
+            key, "put_object", None, Body=stub.body, Metadata=stub.metadata, Tagging=urlencode(tags), **once
+        )
+        former = None if over is None else version_in(dict(over))
+        if former is not None and former != version_in(answer):
+            await self._on(key, "delete_object", former)
+        return version_in(answer)
+
+    async def write_filled(
+        self, key: str, path: Path, *, sha256: str, cold: str, tags: Mapping[str, str], over: Mapping[str, Any]
+    ) -> Stored:
+        """The content over its stub. Raises Precondition as `write_stub` does."""
+        size = (await asyncio.to_thread(path.stat)).st_size
+        content = replace(
+            self._content(key, sha256=sha256, size=size, tags=tags), cold=cold, replaces=str(over["ETag"])
+        )
+        if size < self._multipart_from:
+            body = await asyncio.to_thread(path.read_bytes)
+            if (found := hashlib.sha256(body).hexdigest()) != sha256:
+                raise content_changed(content.uri, expected=sha256, found=found)
+            written = await self._uploads.whole(content, body, if_absent=False)
+        else:
+            written = await self._uploads.in_parts(content, path, if_absent=False)
+        stored = await self._settled(content, written)
+        await self._drop_former(content, version_in(dict(over)), stored.version)
+        return stored
 
     async def abort(self, upload: UnfinishedUpload) -> None:
         uri = self.uri(upload.key)

@@ -8,6 +8,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from chassis.storage.store import (
     content_changed,
     too_large,
 )
+from chassis.storage.stub import COLD, MARK, STANDS_FOR, is_stub
 
 _RESTORE = re.compile(r'ongoing-request="(?P<ongoing>true|false)"(?:.*expiry-date="(?P<expires>[^"]+)")?')
 
@@ -131,16 +133,30 @@ class S3Objects:
             answer = await self._raw_head(key, version)
         except ObjectMissing:
             return None
-        return ObjectFacts(
+        metadata = answer.get("Metadata", {})
+        facts = ObjectFacts(
             uri=self.uri(key),
             key=key,
             size=answer["ContentLength"],
             modified=answer["LastModified"],
             storage_class=answer.get("StorageClass", "STANDARD"),
-            sha256=answer.get("Metadata", {}).get("sha256"),
+            sha256=metadata.get("sha256"),
             version=version_in(answer),
             restore=_restore(answer.get("Restore")),
+            cold=metadata.get(MARK),
         )
+        if facts.cold is None:
+            return facts
+        if is_stub(metadata):
+            return replace(facts, storage_class=COLD, size=int(metadata[STANDS_FOR]), restore=None)
+        return replace(facts, storage_class=COLD, restore=RestoreState(ongoing=False))
+
+    async def raw(self, uri_or_key: str) -> dict[str, Any] | None:
+        """HeadObject's own answer for the current version; None where nothing lies."""
+        try:
+            return await self._raw_head(uri_or_key, None)
+        except ObjectMissing:
+            return None
 
     async def _raw_head(self, uri_or_key: str, version: str | None) -> dict[str, Any]:
         return await self._on(uri_or_key, "head_object", version, ChecksumMode="ENABLED")

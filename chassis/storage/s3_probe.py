@@ -17,6 +17,7 @@ from chassis.storage.store import tags_of
 WRONG_SUM = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 """The SHA-256 of nothing that anyone has found."""
 
+WRONG_ETAG = f'"{"0" * 32}"'
 BAD_SUM = frozenset({"BadDigest", "InvalidRequest", "InvalidDigest", "XAmzContentChecksumMismatch"})
 TAGGING = urlencode(tags_of(kind="log", stage="probe", subject="probe", retain="scratch"))
 
@@ -30,6 +31,8 @@ async def capabilities(calls: Calls, *, base: str, prefix: str) -> frozenset[str
             seen.add("versions")
         if await trial.refused(PRECONDITION, IfNoneMatch="*"):
             seen.add("conditional-put")
+        if await trial.refused(PRECONDITION, IfMatch=WRONG_ETAG):
+            seen.add("conditional-replace")
         if await trial.refused(BAD_SUM, ChecksumSHA256=WRONG_SUM):
             seen.add("checksums")
         if await trial.keeps_class("STANDARD_IA"):

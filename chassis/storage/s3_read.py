@@ -10,7 +10,8 @@ from typing import Any
 from botocore import exceptions as boto
 
 from chassis.storage.s3_calls import CONNECTION, Calls, Precondition, code_of
-from chassis.storage.store import StoreUnavailable, content_changed
+from chassis.storage.store import Archived, StoreUnavailable, content_changed
+from chassis.storage.stub import is_stub
 from chassis.storage.sums import BLOCK
 
 CUTS_PER_BYTES = 64 << 20
@@ -36,6 +37,8 @@ class Reading:
     async def open(self) -> None:
         """Learn size and sum, read nothing. Raises ObjectMissing, Archived."""
         answer = await self._calls.call("head_object", uri=self._uri, **self._parameters)
+        if is_stub(answer.get("Metadata", {})):
+            raise Archived(self._uri)
         self._learn(int(answer["ContentLength"]), answer)
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
@@ -69,12 +72,19 @@ class Reading:
         try:
             answer = await self._calls.call("get_object", uri=self._uri, **parameters)
         except Precondition:
+            # taken away again in the middle of a read: then it is archived, and no fault
+            await self.open()
             raise content_changed(self._uri, expected="one object", found="replaced while it was read") from None
         except boto.ClientError as error:
             if code_of(error) in {"InvalidRange", "416"}:
+                # a stub is shorter than what it stands for
+                await self.open()
                 self.size = 0
                 return
             raise
+        if is_stub(answer.get("Metadata", {})):
+            answer["Body"].close()
+            raise Archived(self._uri)
         total = int(str(answer.get("ContentRange", "/")).rpartition("/")[2] or answer["ContentLength"])
         self._learn(total, answer)
         async with answer["Body"] as body:

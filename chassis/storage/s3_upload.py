@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from chassis.storage.s3_calls import Calls, Precondition, UploadGone
 from chassis.storage.store import content_changed
+from chassis.storage.stub import MARK
 
 MOST_PARTS = 10_000
 """S3's limit of parts of one upload."""
@@ -25,17 +26,24 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What an object is to be. `tags` and `sha256` are kept with it."""
+    """What an object is to be. `tags` and `sha256` are kept with it, and `cold`, where its copy lies (see stub.py)."""
 
     key: str
     uri: str
     sha256: str
     size: int
     tags: Mapping[str, str]
+    cold: str | None = None
+    replaces: str | None = None
+    """The ETag of what it may replace; None: anything."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        return {"sha256": self.sha256} | ({MARK: self.cold} if self.cold else {})
 
     @property
     def attributes(self) -> dict[str, Any]:
-        return {"Metadata": {"sha256": self.sha256}, "Tagging": urlencode(self.tags)}
+        return {"Metadata": self.metadata, "Tagging": urlencode(self.tags)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +85,8 @@ class Uploads:
         self.parallel = parallel
         self.summing = summing
         self.conditional = conditional
+        self.replacing = False
+        """Whether the store honours If-Match on a write."""
 
     async def whole(self, content: Content, body: bytes, *, if_absent: bool) -> Written:
         """One PUT. Raises Precondition when the object is there already and `if_absent`."""
@@ -90,7 +100,7 @@ class Uploads:
             ContentLength=len(body),
             **content.attributes,
             **sent,
-            **self._once(if_absent),
+            **self._once(content, if_absent),
         )
         summed = self.summing and answer.get("ChecksumSHA256") == sent["ChecksumSHA256"]
         return Written(version=version_in(answer), summed=summed)
@@ -116,7 +126,7 @@ class Uploads:
                 Key=content.key,
                 UploadId=upload,
                 MultipartUpload={"Parts": self._named(progress)},
-                **self._once(if_absent),
+                **self._once(content, if_absent),
             )
         except Precondition:
             await self.abort(key=content.key, uri=content.uri, upload=upload)
@@ -213,7 +223,9 @@ class Uploads:
             for number, digest in enumerate(progress.digests, start=1)
         ]
 
-    def _once(self, if_absent: bool) -> dict[str, str]:
+    def _once(self, content: Content, if_absent: bool) -> dict[str, str]:
+        if content.replaces is not None and self.replacing:
+            return {"IfMatch": content.replaces}
         return {"IfNoneMatch": "*"} if if_absent and self.conditional else {}
 
 

@@ -25,6 +25,10 @@ class Sidecar(BaseModel):
     size: int
     version: str
     tags: dict[str, str]
+    cold: str | None = None
+    """As ObjectFacts has it."""
+    stands_for: tuple[str, int] | None = None
+    """Of a stub: SHA-256 and size of the content; `sha256` and `size` are those of the few bytes that are here."""
 
 
 def sync_folder(folder: Path) -> None:

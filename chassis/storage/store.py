@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from chassis.errors import Rejected, reject
+from chassis.storage.stub import COLD, Stub
 from contracts.values import Artifact, ArtifactKind, ManifestRef
 
 TAG_NAMES = ("kind", "stage", "subject", "retain")
@@ -21,11 +22,16 @@ TAG_NAMES = ("kind", "stage", "subject", "retain")
 _TAG_VALUE = re.compile(r"^[A-Za-z0-9 +\-=._:/@]{1,256}$")
 """What S3 allows in a tag's value."""
 
-ARCHIVED_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+ARCHIVED_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE", COLD})
 """Storage classes whose objects are read only after a restore."""
 
-RESTORE_TAKES: Mapping[str, timedelta] = {"GLACIER": timedelta(hours=5), "DEEP_ARCHIVE": timedelta(hours=12)}
-"""How long a Standard restore takes at most, usually, by AWS's documentation: what a person who waits is told."""
+RESTORE_TAKES: Mapping[str, timedelta] = {
+    "GLACIER": timedelta(hours=5),
+    "DEEP_ARCHIVE": timedelta(hours=12),
+    COLD: timedelta(hours=5),
+}
+"""How long a Standard restore takes at most, usually, by AWS's documentation: what a person who waits is told. A tape
+library that is asked for many at once takes hours too."""
 
 RestoreTier = Literal["Expedited", "Standard", "Bulk"]
 
@@ -68,6 +74,9 @@ class ObjectFacts:
     sha256: str | None = None
     version: str | None = None
     restore: RestoreState | None = None
+    cold: str | None = None
+    """The URI of its copy in a cold place, of a stub and of what was brought back. A stub's sum and size are those of
+    the content it stands for; a listing knows neither and says what the stub itself has."""
 
     def readable(self, *, now: datetime | None = None) -> bool:
         """False while archived. A restored object keeps its archive class: the restore state decides, not the class."""
@@ -134,7 +143,7 @@ class Store(Protocol):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What `probe` saw: of "checksums", "conditional-put", "versions", "tiers", "restore"."""
+        """What `probe` saw: of "checksums", "conditional-put" and "-replace", "versions", "tiers", "restore"."""
         ...
 
     async def probe(self) -> frozenset[str]:
@@ -190,6 +199,20 @@ class Store(Protocol):
 
     async def request_restore(self, uri_or_key: str, *, days: int, tier: RestoreTier = "Standard") -> None:
         """Ask for an archived object; asking again while it is under way does nothing."""
+        ...
+
+    async def leave_stub(
+        self, uri_or_key: str, *, stub: Stub, version: str | None, tags: Mapping[str, str] | None = None
+    ) -> Stored:
+        """Put a stub in the place of exactly that version; its tags stay. The copy at `stub.place` is verified already:
+        that is the caller's part. A stub of the same copy that is there already is success. With `tags`: only where
+        nothing lies. Raises ObjectMissing where what lies there is another version, or nothing; CONTENT_CHANGED where
+        it is other content."""
+        ...
+
+    async def fill_stub(self, uri_or_key: str, path: Path, *, sha256: str) -> Stored:
+        """Put the content back in the place of its stub, verified; it keeps its mark (see stub.py). Filled already is
+        success. Raises ObjectMissing where neither lies there, CONTENT_CHANGED where the file is something else."""
         ...
 
     def unfinished_uploads(self, prefix: str) -> AsyncIterator[UnfinishedUpload]: ...
