@@ -10,17 +10,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.ledger.ledger import Tx
+from chassis.telemetry.context import current_traceparent
+from chassis.telemetry.gathered import link_arrivals, links_to
 
 MEET = "insert into fan (name) values ($1) on conflict do nothing"
 LOCK = "select expected, completed_at, ended from fan where name = $1 for update"
 EXPECT = "update fan set expected = $2 where name = $1"
 ARRIVE = """
-insert into fan_arrival (name, index, value, arrived_at) values ($1, $2, $3, (select ledger_now()))
+insert into fan_arrival (name, index, value, traceparent, arrived_at) values ($1, $2, $3, $4, (select ledger_now()))
 on conflict (name, index) do nothing
 """
 COUNT = "select count(*) from fan_arrival where name = $1"
 COMPLETE = "update fan set completed_at = (select ledger_now()) where name = $1"
 END = "update fan set ended = $2 where name = $1"
+BROUGHT_BY = "select traceparent from fan_arrival where name = $1 order by arrived_at desc, index"
 VALUES = "select value from fan_arrival where name = $1 order by index"
 
 
@@ -33,17 +36,19 @@ async def expect(tx: Tx, name: str, expected: int) -> None:
 async def arrive(tx: Tx, name: str, index: int, value: Mapping[str, Any]) -> None:
     """Keep one fact; the same index again changes nothing."""
     await _meet(tx, name)
-    await tx.conn.execute(ARRIVE, name, index, dict(value))
+    await tx.conn.execute(ARRIVE, name, index, dict(value), current_traceparent())
 
 
 async def complete(tx: Tx, name: str) -> list[dict[str, Any]] | None:
-    """All values in index order, the one time that the last has arrived; None otherwise, and after `end`."""
+    """All values in index order, the one time that the last has arrived; None otherwise, and after `end`. The current
+    span is then linked to what brought them."""
     row = await tx.conn.fetchrow(LOCK, name)
     if row is None or row["expected"] is None or row["completed_at"] is not None or row["ended"] is not None:
         return None
     if await tx.conn.fetchval(COUNT, name) < row["expected"]:
         return None
     await tx.conn.execute(COMPLETE, name)
+    link_arrivals(links_to(row["traceparent"] for row in await tx.conn.fetch(BROUGHT_BY, name)))
     return [dict(value["value"]) for value in await tx.conn.fetch(VALUES, name)]
 
 

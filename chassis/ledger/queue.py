@@ -225,7 +225,7 @@ async def claim(
             CLAIM, pool, list(memory_classes), limit, owner, host, ttl, None if kinds is None else list(kinds)
         )
         if rows:
-            return [_lease(row) for row in rows]
+            return [lease_of(row) for row in rows]
     return []
 
 
@@ -343,7 +343,7 @@ async def fail_swept(tx: Tx, key: str, rejection: Rejection) -> Lease:
     await tx.conn.execute(FAIL_SWEPT, key, rejection.as_dict())
     row = await tx.conn.fetchrow(LEASE_OF, key)
     assert row is not None
-    return _lease(row)
+    return lease_of(row)
 
 
 async def cancel(tx: Tx, subject: str, *, reason: str) -> tuple[str, ...]:
@@ -437,7 +437,7 @@ def _fence(lease: Lease) -> tuple[str, int, int]:
     return lease.key, lease.epoch, lease.incarnation
 
 
-def _lease(row: Any) -> Lease:
+def lease_of(row: Any) -> Lease:
     return Lease(
         key=row["key"],
         kind=row["kind"],

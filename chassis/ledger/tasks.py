@@ -114,6 +114,17 @@ class Lease:
         return f"{self.incarnation}-{self.epoch}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """The attempt at a task before the one in hand, and how it ended."""
+
+    attempt: str
+    """`<incarnation>-<epoch>`, as `Lease.attempt`."""
+    ending: Ending
+    reason: str | None
+    ended_at: datetime
+
+
 def classes_within(memory_mb: int) -> tuple[str, ...]:
     """The memory classes that fit a worker's slot of `memory_mb`."""
     return tuple(name for name, mb in MEMORY_CLASSES if mb <= memory_mb)

@@ -15,6 +15,7 @@ from chassis.ledger.quarantine import Delivery
 from chassis.ledger.trouble import passes
 from chassis.service import Subscriptions
 from chassis.telemetry.context import context_of
+from chassis.telemetry.database import transaction_span
 from chassis.telemetry.instruments import received
 from chassis.telemetry.setup import tracer
 from contracts.envelope import EnvelopeError, decode
@@ -105,19 +106,26 @@ async def _act(ledger: Ledger, subscriptions: Subscriptions, delivery: Delivery)
     if found is None:
         return Receipt.ignored
     _, handler = found
-    with tracer().start_as_current_span(
-        f"process {envelope.type}",
-        context=context_of(envelope.traceparent),
-        kind=SpanKind.CONSUMER,
-        attributes={
-            "messaging.system": "kafka",
-            "messaging.operation.type": "process",
-            "messaging.destination.name": delivery.topic,
-            "cohortstream.subject": envelope.subject,
-        },
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
+    with (
+        tracer().start_as_current_span(
+            f"process {envelope.type}",
+            context=context_of(envelope.traceparent),
+            kind=SpanKind.CONSUMER,
+            attributes={
+                "messaging.system": "kafka",
+                "messaging.operation.type": "process",
+                "messaging.operation.name": "process",
+                "messaging.destination.name": delivery.topic,
+                "messaging.destination.partition.id": str(delivery.partition),
+                "messaging.kafka.offset": delivery.offset,
+                "messaging.message.id": str(envelope.event_id),
+                "cohortstream.subject": envelope.subject,
+            },
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span,
+        transaction_span(ledger.service),
+    ):
         async with ledger.transaction() as tx:
             if await took_back(tx.conn, delivery, envelope, event):
                 span.add_event("forgotten")
@@ -127,8 +135,12 @@ async def _act(ledger: Ledger, subscriptions: Subscriptions, delivery: Delivery)
                 return Receipt.duplicate
             try:
                 await handler(tx, event)
-            except Exception:
+            except Exception as error:
                 span.set_status(Status(StatusCode.ERROR))
+                span.set_attribute("error.type", type(error).__name__)
+                if not passes(error):
+                    code = error.rejection.code if isinstance(error, Rejected) else "HANDLER_FAILED"
+                    span.add_event("quarantined", {"cohortstream.reason": code})
                 raise
     return Receipt.handled
 

@@ -15,6 +15,7 @@ from chassis.health.pulse import Beat, unwatched
 from chassis.ledger import outbox
 from chassis.ledger.ledger import Ledger
 from chassis.ledger.outbox import Unsent
+from chassis.messaging.publication import publication
 from chassis.messaging.security import plain_options
 from chassis.settings import KafkaSettings
 from chassis.telemetry.instruments import outbox_backlog
@@ -115,8 +116,10 @@ async def _part(producer: AIOKafkaProducer) -> None:
 
 async def _send(producer: AIOKafkaProducer, batch: Sequence[Unsent]) -> None:
     """Pipelined: the idempotent producer keeps the order within a partition, whatever it has to send again."""
+    told = [publication(row.message) for row in batch]
     acknowledgements = [
-        await producer.send(row.message.topic, row.message.body, key=row.message.key, headers=list(row.message.headers))
-        for row in batch
+        await producer.send(row.message.topic, row.message.body, key=row.message.key, headers=list(one.headers))
+        for row, one in zip(batch, told, strict=True)
     ]
-    await asyncio.gather(*acknowledgements)
+    for one, sent in zip(told, await asyncio.gather(*acknowledgements), strict=True):
+        one.sent(partition=sent.partition, offset=sent.offset)

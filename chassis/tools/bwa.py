@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from chassis.errors import ToolFailed, reject
+from chassis.tools import measured
 from chassis.tools.bwa_flags import Pairing, complete, pairing_in
 from chassis.tools.descriptors import output_to
 from chassis.tools.fastq import Read
@@ -73,10 +74,17 @@ class Pybwa:
         return {"batch_bases": self._batch_bases}
 
     def align(self, pairs: Iterable[Pair], *, fasta: Path, threads: int, log: Path) -> Iterator[list[AlignedSegment]]:
+        with measured.tool("bwa mem", executable="bwa") as usage:
+            yield from self._align(pairs, fasta=fasta, threads=threads, log=log, usage=usage)
+
+    def _align(
+        self, pairs: Iterable[Pair], *, fasta: Path, threads: int, log: Path, usage: measured.Usage
+    ) -> Iterator[list[AlignedSegment]]:
         from pybwa import BwaMemOptions
         from pysam import FastxRecord
 
-        mem = self._load(fasta, log)
+        with usage.in_process():
+            mem = self._load(fasta, log)
         # pybwa cuts batches too, a little differently: its limit lies beyond ours, so that each call is one batch
         options = BwaMemOptions(
             interleaved_paired_end=True, threads=threads, chunk_size=min(2 * self._batch_bases + 100_000, 2**31 - 1)
@@ -88,7 +96,7 @@ class Pybwa:
                 for read in pair
             ]
             begin = log.stat().st_size
-            with output_to(log):
+            with output_to(log), usage.in_process():
                 aligned = mem.align(queries, options)
             del queries
             pairing = _pairing_since(log, begin)
@@ -149,6 +157,7 @@ class BwaProgram:
             raise _no_index(fasta)
         argv = [self._executable, "mem", "-K", f"{self._batch_bases}", "-t", f"{threads}", "-p", str(fasta), "-"]
         with (
+            measured.tool("bwa mem", executable="bwa") as usage,
             log.open("ab") as stream,
             subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stream) as bwa,
         ):
@@ -174,11 +183,12 @@ class BwaProgram:
             finally:
                 bwa.stdout.close()
                 feeder.join()
-                status = bwa.wait()
-        feeder.raise_again()
-        if status != 0:
-            said = " | ".join(log.read_text(errors="replace").splitlines()[-3:])
-            raise ToolFailed(tool="bwa mem", status=status, said=said, out_of_memory=status == -9)
+                status = usage.wait(bwa)
+            feeder.raise_again()
+            if status != 0:
+                stream.flush()
+                said = " | ".join(log.read_text(errors="replace").splitlines()[-3:])
+                raise ToolFailed(tool="bwa mem", status=status, said=said, out_of_memory=status == -9)
 
 
 class _Feeder(threading.Thread):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal, Protocol
 
 from chassis.errors import ToolFailed
-from chassis.tools import jars, java
+from chassis.tools import jars, java, measured
 from chassis.tools.gatk_jvm import Jvm, jvm_of_this_process
 from chassis.tools.gatk_said import failure, last_lines, user_error_in
 
@@ -139,7 +138,11 @@ class _Installed:
 
 class _Warm(_Installed):
     def run(self, tool: str, arguments: Sequence[str], *, log: Path) -> None:
-        with TemporaryDirectory(prefix="gatk-", dir=log.parent) as scratch:
+        with (
+            TemporaryDirectory(prefix="gatk-", dir=log.parent) as scratch,
+            measured.tool(tool, executable="gatk") as usage,
+            usage.in_process(),
+        ):
             self._jvm().call([tool, *with_scratch(tool, arguments, Path(scratch))], tool=tool, log=log)
 
     def _jvm(self) -> Jvm:
@@ -148,8 +151,11 @@ class _Warm(_Installed):
 
 class _PerCall(_Installed):
     def run(self, tool: str, arguments: Sequence[str], *, log: Path) -> None:
-        with TemporaryDirectory(prefix="gatk-", dir=log.parent) as scratch, log.open("ab") as stream:
-            begin = stream.tell()
+        begin = log.stat().st_size if log.exists() else 0
+        with (
+            TemporaryDirectory(prefix="gatk-", dir=log.parent) as scratch,
+            measured.tool(tool, executable="gatk") as usage,
+        ):
             argv = [
                 str(self.java),
                 f"-Xmx{self.heap_mb}m",
@@ -162,9 +168,7 @@ class _PerCall(_Installed):
                 *with_scratch(tool, arguments, Path(scratch)),
             ]
             try:
-                status = subprocess.run(
-                    argv, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
-                ).returncode
+                status = measured.run(argv, usage=usage, log=log)
             except OSError as error:
                 raise ToolFailed(tool=f"GATK {tool}", status="not started", said=str(error)) from error
         if status == 0:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chassis.errors import ToolFailed, reject
+from chassis.tools import measured
 from chassis.tools.cram_reference import never_from_a_network
 from chassis.tools.vcf import BGZF_EOF
 
@@ -172,8 +173,9 @@ def _samtools(command: str, *arguments: str) -> str:
 
     never_from_a_network()
     writes_file = "-o" in arguments or command in ("index", "reheader")
-    try:
-        said = getattr(pysam, command)(*arguments, catch_stdout=not writes_file)
-    except SamtoolsError as error:
-        raise ToolFailed(tool=f"samtools {command}", status="failed", said=str(error)[:500]) from error
+    with measured.tool(f"samtools {command}", executable="samtools") as usage, usage.in_process():
+        try:
+            said = getattr(pysam, command)(*arguments, catch_stdout=not writes_file)
+        except SamtoolsError as error:
+            raise ToolFailed(tool=f"samtools {command}", status="failed", said=str(error)[:500]) from error
     return said or ""

@@ -14,22 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from chassis.errors import LeaseLost
 from chassis.health.pulse import Beat, unwatched
-from chassis.ledger import queue
+from chassis.ledger import attempts, queue
 from chassis.ledger.ledger import Ledger
-from chassis.ledger.tasks import Ending, Lease
+from chassis.ledger.tasks import Before, Ending, Lease
 from chassis.ledger.trouble import passes
 from chassis.outcomes import Retry
 from chassis.service import Service
 from chassis.storage import keys
-from chassis.telemetry.context import context_of, current_traceparent, link_to
-from chassis.telemetry.setup import tracer
+from chassis.telemetry.context import current_traceparent
 from chassis.worker.disk import is_full
 from chassis.worker.host import ChildGone, ChildHost
 from chassis.worker.settle import settle, settle_crash, settle_release
+from chassis.worker.trail import Trail, trail
 from chassis.worker.wire import lease_out, outcome_in
 
 log = logging.getLogger(__name__)
@@ -77,47 +76,69 @@ async def run_attempt(
     dead afterwards unless it ended the task by itself. Raises ChildUnable when the child could not even start, HostFull
     when the disk has no room.
     """
-    attributes: dict[str, str | int] = {
-        "cohortstream.task": lease.key,
-        "cohortstream.subject": lease.subject,
-        "cohortstream.belongs_to": lease.belongs_to,
-        "cohortstream.attempt": lease.attempts,
-    }
-    with tracer().start_as_current_span(
-        f"{site.service.name} {lease.kind}",
-        context=context_of(lease.traceparent),
-        kind=SpanKind.CONSUMER,
-        links=link_to(lease.traceparent),
-        attributes=attributes,
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        async with _folders(site, lease) as (scratch, attempt_log):
-            try:
-                ending = await _attempt(site, child, lease, held_since, beat, scratch, attempt_log)
-            except LeaseLost:
-                await child.kill()
-                log.warning("lease lost; the result is thrown away", extra={"task": lease.key, "epoch": lease.epoch})
-                span.add_event("lease lost")
-                span.set_status(Status(StatusCode.ERROR, "lease lost"))
-                return None
-            except HostFull:
-                span.set_status(Status(StatusCode.ERROR, "disk full"))
-                raise
-        span.set_attribute("cohortstream.ending", ending.value)
-        if ending not in (Ending.done, Ending.waiting):
-            span.add_event(ending.value)
-            if ending is not Ending.preemption:
-                span.set_status(Status(StatusCode.ERROR, ending.value))
+    before = await _before(site, lease)
+    with trail(site.service.name, lease, before) as told:
+        try:
+            async with _folders(site, lease) as (scratch, attempt_log):
+                try:
+                    ending = await _attempt(site, child, lease, held_since, beat, scratch, attempt_log, told)
+                except LeaseLost:
+                    await child.kill()
+                    raise
+        except LeaseLost:
+            log.warning("lease lost; the result is thrown away", extra={"task": lease.key, "epoch": lease.epoch})
+            await _tell_lost(site, lease, told)
+            return None
+        except HostFull:
+            told.because("disk full")
+            told.ended(Ending.retry)
+            raise
+        except ChildUnable:
+            told.because("the child cannot start")
+            told.ended(Ending.preemption)
+            raise
+        except DATABASE_TROUBLE:
+            told.lost()
+            raise
+        told.ended(ending)
         return ending
 
 
+async def _before(site: Site, lease: Lease) -> Before | None:
+    """For the trace alone: no attempt waits for a ledger that cannot say."""
+    try:
+        async with site.ledger.connection() as conn:
+            return await attempts.before(conn, lease)
+    except DATABASE_TROUBLE:
+        return None
+
+
+async def _tell_lost(site: Site, lease: Lease, told: Trail) -> None:
+    """What a person cancelled has its end in the ledger and nobody else to tell it; what expired is the sweeper's."""
+    try:
+        async with site.ledger.connection() as conn:
+            ending = await attempts.ending_of(conn, lease)
+    except DATABASE_TROUBLE:
+        ending = None
+    if ending is Ending.cancelled:
+        told.ended(ending)
+    else:
+        told.lost()
+
+
 async def _attempt(
-    site: Site, child: ChildHost, lease: Lease, held_since: float, beat: Beat, scratch: Path, attempt_log: Path
+    site: Site,
+    child: ChildHost,
+    lease: Lease,
+    held_since: float,
+    beat: Beat,
+    scratch: Path,
+    attempt_log: Path,
+    told: Trail,
 ) -> Ending:
     settling = asyncio.Event()
     beating = asyncio.create_task(_heartbeat(site, lease, held_since, beat))
-    working = asyncio.create_task(_work(site, child, lease, scratch, attempt_log, settling))
+    working = asyncio.create_task(_work(site, child, lease, scratch, attempt_log, settling, told))
     draining = asyncio.create_task(_drain(site))
     try:
         await asyncio.wait({beating, working, draining}, return_when=asyncio.FIRST_COMPLETED)
@@ -131,6 +152,7 @@ async def _attempt(
         await child.kill()
         if beating.done():
             beating.result()
+        told.because("told to stop")
         return await settle_release(site.ledger, site.service, lease)
     finally:
         for task in (beating, working, draining):
@@ -169,7 +191,13 @@ async def _drain(site: Site) -> None:
 
 
 async def _work(
-    site: Site, child: ChildHost, lease: Lease, scratch: Path, attempt_log: Path, settling: asyncio.Event
+    site: Site,
+    child: ChildHost,
+    lease: Lease,
+    scratch: Path,
+    attempt_log: Path,
+    settling: asyncio.Event,
+    told: Trail,
 ) -> Ending:
     try:
         await child.ready()
@@ -193,6 +221,8 @@ async def _work(
             said = await child.hear()
             if said.get("say") != "chunk":
                 settling.set()
+            if "why" in said:
+                told.because(said["why"])
             ending = await _answer(site, child, lease, said)
             if ending is not None:
                 return ending
@@ -200,6 +230,7 @@ async def _work(
         raise
     except ChildGone as gone:
         settling.set()
+        told.because("the child was killed" if gone.status == SIGKILLED else "the child ended without a word")
         await child.kill()
         return await settle_crash(
             site.ledger, site.service, lease, reason=str(gone), more_memory=gone.status == SIGKILLED
@@ -209,6 +240,7 @@ async def _work(
             raise
         log.exception("what a task reported could not be committed", extra={"task": lease.key})
         settling.set()
+        told.because("committing failed")
         await child.kill()
         reason = f"committing failed: {type(error).__name__}"
         return await settle_crash(site.ledger, site.service, lease, reason=reason)

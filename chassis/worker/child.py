@@ -17,20 +17,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, assert_never
 
 from chassis.errors import LeaseLost, Preempted, Rejected, ToolFailed
 from chassis.ledger import queue
-from chassis.outcomes import Failed, Outcome, Retry
+from chassis.outcomes import Done, Failed, Outcome, Retry
 from chassis.reference.cache import ReferenceCache
 from chassis.service import Service, build, locate
 from chassis.settings import Settings
 from chassis.storage import open_store
 from chassis.storage.store import Store, StoreUnavailable
 from chassis.telemetry.context import attached
-from chassis.telemetry.setup import telemetry
+from chassis.telemetry.setup import Flush, telemetry
 from chassis.worker.context import Parked, TaskContext, Waiting, restore_of
 from chassis.worker.disk import is_full, no_room
+from chassis.worker.trail import waited_for
 from chassis.worker.wire import lease_in, line, outcome_out, settings_in
 from contracts.events import ArtifactRestoreRequested
 from contracts.values import Actor, ActorKind
@@ -38,6 +39,8 @@ from contracts.values import Actor, ActorKind
 RESTORE_PATIENCE = timedelta(days=3)
 """Deep Archive's bulk retrieval takes up to 48 hours; after this a parked task looks for itself."""
 SAID_LIMIT = 400
+FLUSH_SECONDS = 1.0
+"""For the spans of tools, when the work has failed or must go: a collector that is away costs no more than that."""
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ class Conversation:
     def __init__(self, *, hears: IO[str], says: IO[bytes]) -> None:
         self._hears = hears
         self._says = says
+        self.flush = Flush()
 
     async def hear(self) -> dict[str, Any] | None:
         said = await asyncio.to_thread(self._hears.readline)
@@ -63,6 +67,7 @@ class Conversation:
 
     async def record(self, chunk: str, value: Mapping[str, Any]) -> None:
         """Have the worker record a chunk; its answer says whether to go on."""
+        self.flush()  # the chunk's spans last as long as the chunk, whatever ends this process
         self.say({"say": "chunk", "chunk": chunk, "value": dict(value)})
         answer = await self.hear()
         match answer:
@@ -134,6 +139,9 @@ async def _attempt(bench: Bench, order: dict[str, Any]) -> None:
     except OSError as error:
         said = _crash(context, error)
     context.withheld.clean_file(context.log)
+    if said["say"] != "outcome":
+        # after such an end the worker kills this process
+        await asyncio.to_thread(bench.conversation.flush, wait_s=FLUSH_SECONDS)
     bench.conversation.say(context.withheld.clean(said))
 
 
@@ -141,33 +149,51 @@ async def _said(bench: Bench, context: TaskContext) -> dict[str, Any]:
     """Run the task; how it ended, as the worker is told."""
     try:
         outcome: Outcome = await locate(bench.service.kind(context.lease.kind).work)(context)
+        why = None
     except Rejected as rejected:
-        outcome = Failed(rejection=rejected.rejection)
+        outcome, why = Failed(rejection=rejected.rejection), rejected.rejection.code
     except Parked as parked:
-        outcome = _waiting(parked, bench.service.name)
+        outcome, why = _waiting(parked, bench.service.name), "restore"
     except Waiting as waiting:
         outcome = Retry(reason=waiting.reason, after=waiting.after, waits_for="a person")
+        why = "a person"
     except StoreUnavailable as unavailable:
         outcome = Retry(reason=str(unavailable)[:SAID_LIMIT], after=queue.backoff(context.lease.attempts, base=2.0))
+        why = "store away"
     except Preempted:
-        return {"say": "stopped"}
+        return {"say": "stopped", "why": "told to stop"}
     except LeaseLost:
         return {"say": "lost"}
     except ToolFailed as failed:
-        return _crash(context, failed) | {"more_memory": failed.out_of_memory}
+        why = "out of memory" if failed.out_of_memory else "tool failed"
+        return _crash(context, failed, why=why) | {"more_memory": failed.out_of_memory}
     except MemoryError:
-        return {"say": "crash", "reason": f"out of memory with {bench.memory_mb} MB", "more_memory": True}
+        reason = f"out of memory with {bench.memory_mb} MB"
+        return {"say": "crash", "reason": reason, "why": "out of memory", "more_memory": True}
     except Exception as error:
         traceback.print_exc()
         log.exception("the task's code failed")
         return _crash(context, error)
-    return {"say": "outcome", "outcome": outcome_out(outcome)}
+    return {"say": "outcome", "outcome": outcome_out(outcome), "why": why or _why(outcome)}
 
 
-def _crash(context: TaskContext, error: Exception) -> dict[str, Any]:
+def _why(outcome: Outcome) -> str:
+    """How the task's own code ended it, in one of few words; what it says of it names files and times."""
+    match outcome:
+        case Done():
+            return "done"
+        case Failed():
+            return outcome.rejection.code
+        case Retry():
+            return "asked for by the task" if outcome.waits_for is None else waited_for(outcome.reason)
+        case _:
+            assert_never(outcome)
+
+
+def _crash(context: TaskContext, error: Exception, *, why: str = "error in the code") -> dict[str, Any]:
     reason = str(error) if isinstance(error, ToolFailed) else _bug(error)
     full = is_full(error) or no_room(context.scratch)
-    return {"say": "full" if full else "crash", "reason": reason[:SAID_LIMIT]}
+    return {"say": "full" if full else "crash", "reason": reason[:SAID_LIMIT], "why": "disk full" if full else why}
 
 
 def _bug(error: Exception) -> str:

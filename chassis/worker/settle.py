@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import assert_never
 
 from chassis.errors import LeaseLost, Rejection
@@ -16,6 +17,7 @@ from chassis.ledger.tasks import Ending, Lease, TaskState
 from chassis.ledger.trouble import passes
 from chassis.outcomes import Done, Failed, Outcome, Retry
 from chassis.service import Service, TaskKind
+from chassis.telemetry.database import transaction_span
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ async def settle(ledger: Ledger, service: Service, lease: Lease, outcome: Outcom
             return Ending.done
         case Retry():
             ending = Ending.waiting if outcome.waits_for is not None else Ending.retry
-            async with ledger.transaction() as tx:
+            async with _told(ledger) as tx:
                 given = await queue.retry(
                     tx,
                     lease,
@@ -57,7 +59,7 @@ async def settle_crash(
 ) -> Ending:
     """The child failed while its worker lived to say so."""
     kind = service.kind(lease.kind)
-    async with ledger.transaction() as tx:
+    async with _told(ledger) as tx:
         given = await queue.crash(tx, lease, reason=reason, more_memory=more_memory, budgets=kind.budgets)
         return await _given(tx, kind, lease, given, reason, Ending.crash)
 
@@ -65,7 +67,7 @@ async def settle_crash(
 async def settle_release(ledger: Ledger, service: Service, lease: Lease) -> Ending:
     """The worker is told to stop: the next one may go on at once."""
     kind = service.kind(lease.kind)
-    async with ledger.transaction() as tx:
+    async with _told(ledger) as tx:
         given = await queue.release(tx, lease, budgets=kind.budgets)
         return await _given(tx, kind, lease, given, "preempted", Ending.preemption)
 
@@ -115,13 +117,20 @@ async def _given(tx: Tx, kind: TaskKind, lease: Lease, given: Given, reason: str
     return ending
 
 
+@asynccontextmanager
+async def _told(ledger: Ledger) -> AsyncIterator[Tx]:
+    with transaction_span(ledger.service):
+        async with ledger.transaction() as tx:
+            yield tx
+
+
 async def _surely(ledger: Ledger, lease: Lease, wanted: TaskState, write: Callable[[Tx], Awaitable[bool]]) -> None:
     """Run a fenced write until its COMMIT is acknowledged. When an acknowledgement is lost, the next try finds the
     lease gone and reads back by epoch who took it: this very write, or someone else."""
     unsure = False
     for pause in (*PAUSES, None):
         try:
-            async with ledger.transaction() as tx:
+            async with _told(ledger) as tx:
                 if not await write(tx) and not (unsure and await queue.ended_as(tx.conn, lease) is wanted):
                     raise LeaseLost(lease.key)
             return

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from chassis.errors import Rejection
 from chassis.health.pulse import Beat, unwatched
-from chassis.ledger import queue
+from chassis.ledger import attempts, queue
 from chassis.ledger.incarnation import NUMBER
 from chassis.ledger.ledger import Connection, Ledger
 from chassis.service import Service
@@ -18,6 +18,7 @@ from chassis.storage.keys import AttemptPrefix
 from chassis.storage.store import Store
 from chassis.worker.attempt import DATABASE_TROUBLE
 from chassis.worker.settle import dead_letter
+from chassis.worker.trail import tell_lost
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ where slug = any($1::text[])
 
 
 async def sweep_leases(ledger: Ledger, service: Service) -> list[str]:
-    """One sweep. Returns the keys that are ready again."""
+    """One sweep, which tells of the attempts that it ended in their workers' place. Returns the keys that are ready
+    again."""
     async with ledger.transaction() as tx:
         again, dead = await queue.sweep(tx, of_kinds={kind.name: kind.budgets for kind in service.kinds})
         for key in dead:
@@ -48,6 +50,13 @@ async def sweep_leases(ledger: Ledger, service: Service) -> list[str]:
                 await dead_letter(tx, service.kind(lease.kind), lease, rejection)
             else:
                 log.error("a task of a kind that is unknown here is dead; nobody is told", extra={"task": key})
+        now = await tx.now()
+        lost = [
+            (lease, await attempts.before(tx.conn, lease))
+            for lease in await attempts.last_leases(tx.conn, [*again, *dead])
+        ]
+    for lease, before in lost:
+        tell_lost(service.name, lease, now=now, before=before)
     return again
 
 

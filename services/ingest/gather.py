@@ -10,6 +10,7 @@ from asyncpg import Record
 
 from chassis.errors import Rejection
 from chassis.ledger import outbox
+from chassis.ledger.attempts import link_done
 from chassis.ledger.ledger import Tx
 from contracts.events import MAX_EVENT_BYTES, RunCompleted, RunRejected
 from contracts.values import Artifact, LaneReads, RunSample, Sample
@@ -17,6 +18,7 @@ from services.ingest import statements as sql
 from services.ingest.arrivals import Settled, lane_id, settle
 from services.ingest.offers import WITHDRAWN, failed, known_lanes, known_samples
 from services.ingest.runfolder import PLATFORM
+from services.ingest.tasks import CHECK
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ async def gather(tx: Tx, run: str) -> None:
     rejected = [sample for sample in refused if sample["state"] == "failed"]
     parts = list(in_parts(announced))
     if parts:
+        await link_done(tx.conn, run, CHECK)
         await _announce(tx, row, parts, rejected=len(rejected))
     total = row["parts"] + len(parts)
     if total:

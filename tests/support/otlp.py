@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +23,10 @@ class Received:
     name: str
     service: str
     links: tuple[tuple[str, str], ...]
-    attributes: dict[str, str]
+    attributes: dict[str, Any]
+    events: tuple[tuple[str, dict[str, Any]], ...] = ()
+    ok: bool = True
+    resource: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -39,9 +45,13 @@ class Receiver:
         return [span for span in self.spans if span.trace_id == trace_id]
 
 
+def plain(attributes: Iterable[KeyValue]) -> dict[str, Any]:
+    return {item.key: getattr(item.value, item.value.WhichOneof("value") or "string_value") for item in attributes}
+
+
 def decoded(body: bytes) -> Iterator[Received]:
     for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans:
-        resource = {item.key: item.value.string_value for item in resource_spans.resource.attributes}
+        resource = plain(resource_spans.resource.attributes)
         for scope in resource_spans.scope_spans:
             for span in scope.spans:
                 yield Received(
@@ -51,7 +61,10 @@ def decoded(body: bytes) -> Iterator[Received]:
                     name=span.name,
                     service=resource["service.name"],
                     links=tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
-                    attributes={item.key: item.value.string_value for item in span.attributes},
+                    attributes=plain(span.attributes),
+                    events=tuple((event.name, plain(event.attributes)) for event in span.events),
+                    ok=span.status.code != Status.STATUS_CODE_ERROR,
+                    resource=resource,
                 )
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from chassis.errors import Rejected, ToolFailed, reject
 from chassis.reference.local import LocalReference
-from chassis.tools import vcf
+from chassis.tools import measured, vcf
 from contracts.values import Provenance
 from services.annotate import consequences
 from services.annotate.engines.alleles import BASES, other_build, write_alleles
@@ -105,14 +104,12 @@ def _run_csq(sites: Path, fasta: Path, gff: Path, *, out: Path, log: Path) -> No
     """Raises Rejected when csq blames the input, ToolFailed when it just failed."""
     command = [sys.executable, "-m", "services.annotate.engines.csq_process"]
     arguments = [*PARAMETERS, "--fasta-ref", str(fasta), "--gff-annot", str(gff), "-O", "v", "-o", str(out), str(sites)]
-    with log.open("ab") as stream:
-        began = stream.tell()
-        status = subprocess.run(
-            [*command, *arguments], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
-        ).returncode
-    if status != 0:
-        said = log.read_bytes()[began:].decode(errors="replace").replace("\\n", "\n").strip()
-        raise _why(said, status, fasta=fasta, gff=gff)
+    began = log.stat().st_size if log.exists() else 0
+    with measured.tool("bcftools csq", executable="bcftools") as usage:
+        status = measured.run([*command, *arguments], usage=usage, log=log)
+        if status != 0:
+            said = log.read_bytes()[began:].decode(errors="replace").replace("\\n", "\n").strip()
+            raise _why(said, status, fasta=fasta, gff=gff)
 
 
 def _why(said: str, status: int, *, fasta: Path, gff: Path) -> Rejected | ToolFailed:
