@@ -26,6 +26,8 @@ COMMANDS = (
     "console.commands.steering",
     "console.commands.archive",
     "console.commands.services",
+    "console.commands.page",
+    "console.commands.access",
 )
 """Modules with a `register(app)`, in the order of the help page. They import nothing heavy outside their functions."""
 

@@ -147,8 +147,8 @@ def reach(party: str) -> Reach:
     if party == "archive":
         return Reach(read=("",), write=("",), delete=("",))
     if party == CONSOLE:
-        writes = (keys.REFERENCE, PROBE)
-        return Reach(read=_sorted((*writes, keys.RELEASED, MANIFESTS)), write=_sorted(writes), delete=_sorted((PROBE,)))
+        seen = _sorted((keys.REFERENCE, keys.RELEASED, MANIFESTS, PROBE))
+        return Reach(read=seen, write=_sorted((keys.REFERENCE, PROBE)), delete=(PROBE,))
     writes = (*outputs(party), PROBE)
     inputs = [place for service in UPSTREAM.get(party, ()) for place in outputs(service)]
     reference = () if party in WITHOUT_REFERENCE else (keys.REFERENCE,)

@@ -109,7 +109,9 @@ async def apply(*, dsn: str, services: Mapping[str, Path | None], passwords: Map
     `services` are those whose schemas are in the database, with the folder of each one's own migrations; `passwords`
     are by account's name. Raises Rejected (LEDGER_MISSING, ACCESS_DENIED) and what asyncpg raises.
     """
-    conn: Connection = await asyncpg.connect(dsn, timeout=30, server_settings={"application_name": "cohortstream-access"})
+    conn: Connection = await asyncpg.connect(
+        dsn, timeout=30, server_settings={"application_name": "cohortstream-access"}
+    )
     try:
         for left in reversed(range(TRIES)):
             try:
@@ -190,7 +192,12 @@ async def _cleared(conn: Connection, schema: str, grantees: Iterable[str]) -> No
     for grantee in grantees:
         who = "public" if grantee == "public" else "%I"
         names = [] if grantee == "public" else [grantee]
-        for what in ("schema %I", "all tables in schema %I", "all sequences in schema %I", "all functions in schema %I"):
+        for what in (
+            "schema %I",
+            "all tables in schema %I",
+            "all sequences in schema %I",
+            "all functions in schema %I",
+        ):
             await _tell(conn, f"revoke all on {what} from {who}", schema, *names)
 
 
