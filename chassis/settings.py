@@ -17,6 +17,8 @@ from chassis.errors import Rejected, excerpt, reject
 
 ENV_PREFIX = "COHORTSTREAM_"
 CONFIG_VARIABLE = "COHORTSTREAM_CONFIG"
+LISTS = ("ingest.roots", "page.hosts")
+"""Settings of several values: separated by commas where a variable holds them."""
 NOT_SETTINGS = frozenset({"COHORTSTREAM_CONFIG", "COHORTSTREAM_JAVA", "COHORTSTREAM_CACHE", "COHORTSTREAM_FAULT"})
 """Variables of that prefix that are read elsewhere: where the file is, which Java, which cache, test hooks."""
 
@@ -236,6 +238,8 @@ class PageSettings(Section):
     port: int = Field(default=8080, ge=0, le=65535)
     token_file: Path | None = None
     """Whoever signs in with this token may act and sees laboratory ids; without it the page is read-only."""
+    hosts: tuple[str, ...] = ()
+    """Host names besides loopback's that it answers under, such as a reverse proxy's; others are refused."""
     refresh_seconds: float = Field(default=3.0, gt=0)
 
 
@@ -405,5 +409,5 @@ def _merge(document: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
             continue
         section, _, name = key.rpartition(".")
         target = merged.setdefault(section, {}) if section else merged
-        target[name] = tuple(part for part in value.split(",") if part) if key == "ingest.roots" else value
+        target[name] = tuple(part for part in value.split(",") if part) if key in LISTS else value
     return merged

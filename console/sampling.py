@@ -29,7 +29,11 @@ async def all_samples(views: v.Views) -> list[dict[str, Any]]:
 async def one_sample(views: v.Views, named: str) -> dict[str, Any]:
     """Everything about one sample. Raises Rejected (SAMPLE_UNKNOWN, SAMPLE_AMBIGUOUS)."""
     labels = Labels(await views.rows("ingest", v.LABELS))
-    key = labels.resolve(named)
+    return await sample_of(views, labels.resolve(named), labels)
+
+
+async def sample_of(views: v.Views, key: str, labels: Labels) -> dict[str, Any]:
+    """The same for a key; its label stands where `labels` has it."""
     said = {service: await views.rows(service, v.SUBJECT, key) for service in MOVERS}
     lines = [line for line in standings(said) if line.kind == "sample"]
     row = _sample(key, labels, lines[0] if lines else None, await views.one("jointcall", v.SAMPLE, key))

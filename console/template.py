@@ -175,6 +175,8 @@ secret_file = {secret}
 # bind = "127.0.0.1"
 # port = 8080
 # token_file = "/etc/cohortstream/page-token"
+# Host names besides loopback's that it answers under, such as a reverse proxy's.
+# hosts = ["cohortstream.example.org"]
 # How often what is shown is looked at again, in seconds.
 # refresh_seconds = 3.0
 """

@@ -80,9 +80,9 @@ class Views:
         """Raises what asyncpg raises when the database cannot be reached."""
         import asyncpg
 
-        conn = await self._connection(service)
         try:
-            return [dict(row) for row in await conn.fetch(query, *arguments)]
+            async with self._lent(service) as conn:
+                return [dict(row) for row in await conn.fetch(query, *arguments)]
         except asyncpg.UndefinedTableError:
             view = query.partition("from ")[2].split()[0]
             self._note(f"{service} offers no {view}: its ledger is not there, or of an older version")
@@ -102,13 +102,18 @@ class Views:
         for conn in self._connections.values():
             conn.terminate()
 
+    @contextlib.asynccontextmanager
+    async def _lent(self, service: str) -> AsyncIterator[Any]:
+        """A connection for one query. Here there is one a service: its questions come one after the other."""
+        yield await self._connection(service)
+
     async def _connection(self, service: str) -> asyncpg.Connection[asyncpg.Record]:
         import asyncpg
 
         if service not in self._connections:
             conn = await asyncpg.connect(self._dsn, timeout=10, server_settings=reader_settings(service))
             self._connections[service] = conn
-            await _read_json(conn)
+            await read_json(conn)
         return self._connections[service]
 
     def _note(self, remark: str) -> None:
@@ -139,7 +144,8 @@ async def open_views(settings: Settings) -> AsyncIterator[Views]:
         await views.close()
 
 
-async def _read_json(conn: Any) -> None:
+async def read_json(conn: Any) -> None:
+    """JSON columns arrive as values."""
     import json
 
     for name in ("json", "jsonb"):

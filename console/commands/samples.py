@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -167,20 +167,19 @@ def withdraw(
     asyncio.run(run())
 
 
-def _verdict(context: typer.Context, sample: str, verdict: str, reason: str, as_json: bool) -> None:
+def _verdict(context: typer.Context, sample: str, verdict: Literal["hold", "pass"], reason: str, as_json: bool) -> None:
     import asyncio
 
     from console.asking import ask
-    from console.commands_out import command
-    from contracts.events import SampleVerdictRequested
+    from console.decisions import verdict as deciding
 
     settings = invocation(context).found()
 
     async def run() -> None:
         (key,) = await _keys(settings, [sample])
-        asked = command(SampleVerdictRequested, sample=key, verdict=verdict, reason=reason)
+        asked = deciding(key, word=verdict, reason=reason)
         word = "held: it joins no freeze until someone passes it" if verdict == "hold" else "passed"
-        await ask(settings, [asked], service="jointcall", done=f"{sample} is {word}", as_json=as_json)
+        await ask(settings, [asked.command], service="jointcall", done=f"{sample} is {word}", as_json=as_json)
 
     asyncio.run(run())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -38,10 +38,10 @@ def cancel(
 
     from console import views as v
     from console.asking import outcome
-    from console.commands_out import command, noted, publish
+    from console.commands_out import noted, publish
+    from console.decisions import cancelling
     from console.labels import Labels
     from console.output import print_json, say
-    from contracts.events import WorkCancelRequested
 
     settings = invocation(context).found()
 
@@ -51,15 +51,14 @@ def cancel(
             target = subject
             if not any(known.values()):
                 target = Labels(await views.rows("ingest", v.LABELS)).resolve(subject)
-            asked = command(WorkCancelRequested, target=target, reason=reason)
-            await publish(settings, asked)
-            services = [service for service, rows in (await views.everywhere(v.TASKS_OF, target, 1)).items() if rows]
-            heard = [service for service in services if await noted(views, service, asked)]
-            tasks = {service: await views.rows(service, v.TASKS_OF, target, v.MOST) for service in services}
+            asked = await cancelling(views, target, reason=reason)
+            await publish(settings, asked.command)
+            heard = [service for service in asked.services if await noted(views, service, asked.command)]
+            tasks = {service: await views.rows(service, v.TASKS_OF, target, v.MOST) for service in asked.services}
         cancelled = sum(task["state"] == "cancelled" for rows in tasks.values() for task in rows)
+        silent = [service for service in asked.services if service not in heard]
         if as_json:
-            return print_json(outcome([asked], heard == services) | {"cancelled_tasks": cancelled})
-        silent = [service for service in services if service not in heard]
+            return print_json(outcome([asked.command], not silent) | {"cancelled_tasks": cancelled})
         say(
             f"{subject} is cancelled in {', '.join(heard) or 'no service: it has no tasks'}; {cancelled} tasks ended so"
         )
@@ -78,13 +77,12 @@ def revive(
     """Try the dead tasks of a run or a sample again, from their last finished chunks. A failed freeze is asked anew."""
     import asyncio
 
-    from chassis.errors import reject
     from console import views as v
     from console.asking import outcome
-    from console.commands_out import command, noted, publish
+    from console.commands_out import noted, publish
+    from console.decisions import dead_tasks, reviving
     from console.labels import Labels
     from console.output import print_json, say
-    from contracts.events import WorkReviveRequested
 
     settings = invocation(context).found()
 
@@ -93,23 +91,14 @@ def revive(
             target = subject
             if not any((await views.everywhere(v.SUBJECT, subject)).values()):
                 target = Labels(await views.rows("ingest", v.LABELS)).resolve(subject)
-            dead = {service: rows for service, rows in (await views.everywhere(v.FAILED_TASKS, target)).items() if rows}
-            if ":" in target or not dead:
-                raise reject(
-                    code="NOTHING_DEAD",
-                    message="a freeze is not revived" if ":" in target else "no task of it is dead",
-                    where=subject,
-                    rule="a run's or a sample's dead tasks can be tried again",
-                    fix="ask for the freeze again"
-                    if ":" in target
-                    else "see `cohortstream status` for what it waits for",
-                )
-            asked = command(WorkReviveRequested, target=target, reason=reason)
-            await publish(settings, asked)
-            heard = [service for service in dead if await noted(views, service, asked)]
+            asked = await reviving(views, target, reason=reason)
+            dead = await dead_tasks(views, target)
+            await publish(settings, asked.command)
+            heard = [service for service in asked.services if await noted(views, service, asked.command)]
         if as_json:
-            return print_json(outcome([asked], heard == list(dead)) | {"services": heard})
-        say(f"{subject}: {sum(map(len, dead.values()))} dead tasks are tried again in {', '.join(heard) or 'none yet'}")
+            return print_json(outcome([asked.command], heard == list(asked.services)) | {"services": heard})
+        many = sum(map(len, dead.values()))
+        say(f"{subject}: {many} dead tasks are tried again in {', '.join(heard) or 'none yet'}")
 
     asyncio.run(run())
 
@@ -167,6 +156,7 @@ def show(context: typer.Context, item: Item, as_json: Json = False) -> None:
     import asyncio
 
     from console import views as v
+    from console.decisions import unknown_item
     from console.output import ago, print_json, say
 
     settings = invocation(context).found()
@@ -178,7 +168,7 @@ def show(context: typer.Context, item: Item, as_json: Json = False) -> None:
 
     row = asyncio.run(read())
     if row is None:
-        raise _unknown(item)
+        raise unknown_item(item)
     if as_json:
         return print_json({"item": item, **row})
     fault = row["rejection"]
@@ -199,34 +189,23 @@ def discard(context: typer.Context, item: Item, reason: Reason, as_json: Json = 
     _decide(context, item, "discard", reason, as_json)
 
 
-def _decide(context: typer.Context, item: str, decision: str, reason: str, as_json: bool) -> None:
+def _decide(
+    context: typer.Context, item: str, decision: Literal["replay", "discard"], reason: str, as_json: bool
+) -> None:
     import asyncio
 
-    from chassis.errors import reject
     from console import views as v
     from console.asking import ask
-    from console.commands_out import command
-    from contracts.events import QuarantineDecisionRequested
+    from console.decisions import deciding
 
     settings = invocation(context).found()
     service, number = _parsed(item)
 
     async def run() -> None:
         async with v.open_views(settings) as views:
-            row = await views.one(service, v.QUARANTINED, number)
-        if row is None:
-            raise _unknown(item)
-        if row["state"] != "held":
-            raise reject(
-                code="QUARANTINE_DECIDED",
-                message=f"it was {row['state']} by {row['decided_by']}",
-                where=item,
-                rule="an item is decided on once",
-                fix="`cohortstream quarantine list` shows what is held",
-            )
-        asked = command(QuarantineDecisionRequested, service=service, item=number, decision=decision, reason=reason)
+            asked = await deciding(views, service, number, decision=decision, reason=reason)
         word = "discarded" if decision == "discard" else "to be replayed; `quarantine show` tells how it went"
-        await ask(settings, [asked], service=service, done=f"{item} is {word}", as_json=as_json)
+        await ask(settings, [asked.command], service=service, done=f"{item} is {word}", as_json=as_json)
 
     asyncio.run(run())
 
@@ -238,15 +217,3 @@ def _parsed(item: str) -> tuple[str, int]:
     if service not in SERVICES or not number.isdecimal():
         raise typer.BadParameter(f"{item} is no item; items are named SERVICE/ID, e.g. align/3")
     return service, int(number)
-
-
-def _unknown(item: str) -> Exception:
-    from chassis.errors import reject
-
-    return reject(
-        code="QUARANTINE_UNKNOWN",
-        message="there is no such item",
-        where=item,
-        rule="items are numbered within their service",
-        fix="`cohortstream quarantine list --all` shows them all",
-    )

@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS = (
-    # a traceparent is version-trace-parent-flags; 00000000... means that there is none
+    # a traceparent is version-trace-parent-flags
     """
     create or replace view status_task as
         select key, kind, subject, belongs_to, pool, memory_class, state, priority, ready_at, epoch, owner, lease_until,
