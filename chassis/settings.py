@@ -145,6 +145,8 @@ class TelemetrySettings(Section):
     otlp_endpoint: str | None = None
     traces_url: str | None = None
     """Where a person looks at a trace, with `{trace_id}` in it; `cohortstream trace` and the page link there."""
+    traces_api: str | None = None
+    """Base address of Jaeger's query API, from which `cohortstream trace` reads; none means the files of spans."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 

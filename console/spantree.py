@@ -9,12 +9,19 @@ from typing import Any
 from chassis.telemetry.spans import Span
 from console.labels import KEY
 
-SUBJECT, BELONGS_TO, ENDING, ATTEMPT = (
+SUBJECT, BELONGS_TO, ENDING, ATTEMPT, REASON = (
     "cohortstream.subject",
     "cohortstream.belongs_to",
     "cohortstream.ending",
     "cohortstream.attempt",
+    "cohortstream.reason",
 )
+CPU_SECONDS, PEAK_BYTES, EXIT_CODE = (
+    "cohortstream.cpu_seconds",
+    "cohortstream.peak_memory_bytes",
+    "process.exit.code",
+)
+WAITED_FOR = "cohortstream.waited_for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

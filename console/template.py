@@ -143,6 +143,8 @@ secret_file = {secret}
 # otlp_endpoint = "http://127.0.0.1:4318"
 # Where a person looks at a trace; `cohortstream trace` and the operators' page link there.
 # traces_url = "http://127.0.0.1:16686/trace/{{trace_id}}"
+# `cohortstream trace` reads from Jaeger's query API there, for a console that does not see the services' state folders.
+# traces_api = "http://127.0.0.1:16686"
 # log_level = "INFO"
 
 [health]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Link
 
 from chassis.telemetry.context import link_to
@@ -22,7 +23,9 @@ def link_arrivals(arrivals: Sequence[Link]) -> None:
     """Link the current span to what it gathered, the latest first: of more than MOST_LINKS those stay that held it up,
     and how many were left out is told."""
     span = trace.get_current_span()
-    seen = {span.get_span_context().span_id}
+    # a link to the parent besides is folded with it by Jaeger, and the parent is lost
+    above = span.parent.span_id if isinstance(span, ReadableSpan) and span.parent is not None else 0
+    seen = {span.get_span_context().span_id, above}
     kept = 0
     for link in arrivals:
         if link.context.span_id in seen:

@@ -16,7 +16,6 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from chassis.ledger.tasks import Before, Ending, Lease
 from chassis.telemetry import fixed
-from chassis.telemetry.context import link_to
 from chassis.telemetry.setup import tracer
 
 TASK, SUBJECT, BELONGS_TO = "cohortstream.task", "cohortstream.subject", "cohortstream.belongs_to"
@@ -59,7 +58,7 @@ class Trail:
 def trail(service: str, lease: Lease, before: Before | None) -> Iterator[Trail]:
     """The attempt's span, current until the context ends; it is ended by `Trail.ended` alone. `before` is how the
     attempt before it ended."""
-    links = link_to(lease.traceparent)
+    links = []
     if before is not None:
         links.append(_link_to_attempt(lease, before))
         if before.ending is Ending.waiting:
@@ -74,9 +73,7 @@ def trail(service: str, lease: Lease, before: Before | None) -> Iterator[Trail]:
 
 def tell_lost(service: str, lease: Lease, *, now: datetime, before: Before | None) -> None:
     """The span of an attempt whose worker never came back, from its claim to the end that the sweep gave it."""
-    links = link_to(lease.traceparent)
-    if before is not None:
-        links.append(_link_to_attempt(lease, before))
+    links = [_link_to_attempt(lease, before)] if before is not None else []
     span = _start(service, lease, links=links, began=_ns(lease.started_at))
     span.set_attribute(ENDING, Ending.loss.value)
     span.set_attribute("cohortstream.host", lease.owner.partition("/")[0])
@@ -88,6 +85,7 @@ def tell_lost(service: str, lease: Lease, *, now: datetime, before: Before | Non
 
 
 def _start(service: str, lease: Lease, *, links: list[Link], began: int | None = None) -> Span:
+    # its cause is its parent and no link besides: Jaeger folds the two into one reference, and the parent is lost
     return fixed.start(
         tracer(),
         f"{service} {lease.kind}",

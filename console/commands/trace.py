@@ -1,4 +1,4 @@
-"""`trace SUBJECT`: what led to what, from the spans in the state folder; no tracing backend is needed."""
+"""`trace SUBJECT`: what led to what, from the spans in the state folder or from a tracing backend."""
 
 from __future__ import annotations
 
@@ -36,22 +36,20 @@ def trace(
     import asyncio
 
     from chassis.errors import reject
-    from chassis.telemetry.spans import read_spans
     from console.output import note, print_json
     from console.spantree import span_json, traces_of
 
     settings = invocation(context).found()
     labels = asyncio.run(_labels(settings))
-    spans = list(read_spans(settings.state_dir))
-    found = traces_of(spans, subject)
-    if not found and len(labels):
-        found = traces_of(spans, labels.resolve(subject))
+    found = traces_of(_spans(settings, subject), subject)
+    if not found and len(labels) and (key := labels.resolve(subject)) != subject:
+        found = traces_of(_spans(settings, key), key)
     if not found:
         raise reject(
             code="TRACE_UNKNOWN",
             message="no span is about it",
             where=subject,
-            rule=f"spans lie in {settings.state_dir / 'spans'}, each written when its step ends",
+            rule=f"spans lie in {_place(settings)}, each written when its step ends",
             fix="`cohortstream status` shows what there is; while the site is down a sample is named by its key",
         )
     shown = found if every else found[-LATEST:]
@@ -60,6 +58,7 @@ def trace(
             [
                 {
                     "trace_id": one.trace_id,
+                    "url": _link(settings, one),
                     "connected": one.connected,
                     "seconds": one.seconds,
                     "spans": [span_json(span) for span in one.spans],
@@ -68,12 +67,32 @@ def trace(
             ]
         )
     for one in shown:
-        _show(one, labels)
+        _show(one, labels, link=_link(settings, one))
     if len(shown) < len(found):
         note(f"{len(found) - len(shown)} earlier traces (--all shows them)")
 
 
-def _show(one: Trace, labels: Labels) -> None:
+def _spans(settings: Settings, subject: str) -> list[Span]:
+    api = settings.telemetry.traces_api
+    if api is None:
+        from chassis.telemetry.spans import read_spans
+
+        return list(read_spans(settings.state_dir))
+    from console.jaeger import fetch_spans
+
+    return fetch_spans(api, subject)
+
+
+def _place(settings: Settings) -> str:
+    return settings.telemetry.traces_api or str(settings.state_dir / "spans")
+
+
+def _link(settings: Settings, one: Trace) -> str | None:
+    url = settings.telemetry.traces_url
+    return url.replace("{trace_id}", one.trace_id) if url else None
+
+
+def _show(one: Trace, labels: Labels, *, link: str | None) -> None:
     from datetime import datetime
 
     from rich.tree import Tree
@@ -88,6 +107,8 @@ def _show(one: Trace, labels: Labels) -> None:
         f"{services} services"
     )
     say(title)
+    if link:
+        say(link)
     tree = Tree("", guide_style="dim", hide_root=True)
     for root in one.roots:
         _add(tree, root, labels)
@@ -100,9 +121,9 @@ def _add(tree: Any, node: Node, labels: Labels, *, above: Any = None) -> None:
     from console.spantree import SUBJECT
 
     subject = node.span.attributes.get(SUBJECT)
-    branch = tree.add(_line(node.span, labels, cause_lost=node.cause_lost, said=subject == above))
+    branch = tree.add(_line(node.span, labels, cause_lost=node.cause_lost, said=subject in (None, above)))
     for child in node.children:
-        _add(branch, child, labels, above=subject)
+        _add(branch, child, labels, above=subject or above)
 
 
 def _line(one: Span, labels: Labels, *, cause_lost: bool, said: bool) -> Any:
@@ -110,10 +131,10 @@ def _line(one: Span, labels: Labels, *, cause_lost: bool, said: bool) -> Any:
     from rich.text import Text
 
     from console.output import span
-    from console.spantree import ATTEMPT, ENDING, SUBJECT
+    from console.spantree import ATTEMPT, ENDING, REASON, SUBJECT, WAITED_FOR
 
     line = Text()
-    if not one.name.startswith(one.service):
+    if one.service not in one.name.split() and not one.name.startswith("tool "):
         line.append(f"{one.service} ", style="dim")
     line.append(one.name, style="bold" if one.ok else "bold red")
     subject = one.attributes.get(SUBJECT)
@@ -123,6 +144,10 @@ def _line(one: Span, labels: Labels, *, cause_lost: bool, said: bool) -> Any:
     ending = one.attributes.get(ENDING)
     if ending:
         line.append(f"  {ending}", style="green" if ending == "done" else "yellow" if one.ok else "red")
+    reason = one.attributes.get(REASON) or one.attributes.get(WAITED_FOR)
+    if reason:
+        line.append(f" ({reason})" if ending else f"  for {reason}", style="yellow")
+    line.append(_used(one), style="dim")
     attempt = one.attributes.get(ATTEMPT)
     if isinstance(attempt, int) and attempt > 1:
         line.append(f"  attempt {attempt}", style="yellow")
@@ -131,6 +156,17 @@ def _line(one: Span, labels: Labels, *, cause_lost: bool, said: bool) -> Any:
     if cause_lost:
         line.append("  (its cause is not recorded: still running, or killed)", style="dim")
     return line
+
+
+def _used(one: Span) -> str:
+    """What a tool's run took, and its exit status when that is not 0."""
+    from console.spantree import CPU_SECONDS, EXIT_CODE, PEAK_BYTES
+
+    cpu, peak = one.attributes.get(CPU_SECONDS), one.attributes.get(PEAK_BYTES)
+    if cpu is None or peak is None:
+        return ""
+    status = one.attributes.get(EXIT_CODE, 0)
+    return f"  {cpu:.1f} s of processor, {peak / 1e6:.0f} MB" + (f", exit status {status}" if status else "")
 
 
 async def _labels(settings: Settings) -> Labels:
