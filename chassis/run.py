@@ -9,8 +9,9 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chassis.health.expected import Expected, load_expected
 from chassis.health.process import STARTING, LedgerAnswers, attended, beside
@@ -21,9 +22,13 @@ from chassis.ledger.trouble import TROUBLE
 from chassis.service import Running, Service, build
 from chassis.settings import HealthSettings, Settings
 from chassis.storage import StoreUnavailable, open_store
-from chassis.telemetry.setup import telemetry
+from chassis.telemetry.setup import meter, telemetry
 from chassis.worker.sweeper import sweep_orphans, sweeping
 from chassis.worker.worker import PATIENCE_SECONDS, Work, Worker
+
+if TYPE_CHECKING:
+    from chassis.health.census import Census
+    from chassis.telemetry.scrape import Scrape
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +42,16 @@ DECIDED = "delete from decision where id = $1"
 
 async def consume(builder: str, settings: Settings) -> None:
     """Run a service's consumer, relay, sweeper and loops until SIGTERM or SIGINT."""
+    from chassis.cost.prices import load_prices
+    from chassis.health.census import Census
     from chassis.ledger.migrate import migrate
     from chassis.messaging.common import with_common
 
     service = with_common(build(builder, settings))
     expected = load_expected(service.name, own=settings.watch.expected)
-    with telemetry(service=service.name, process="consume", state_dir=settings.state_dir, settings=settings.telemetry):
-        async with attended(
-            service=service.name, role="consume", state_dir=settings.state_dir, settings=settings.health
-        ) as pulse:
+    prices = load_prices(settings.cost.prices)
+    with _telemetry(service, "consume", settings) as scrape:
+        async with _attended(service, "consume", settings, scrape) as pulse:
             dsn = settings.ledger.url()
             await migrate(dsn=dsn, service=service.name, versions=service.migrations)
             async with (
@@ -53,18 +59,19 @@ async def consume(builder: str, settings: Settings) -> None:
                 open_store(settings.store) as store,
             ):
                 running = Running(settings=settings, ledger=ledger, store=store)
-                await _until_told(lambda: _consuming(service, settings, running, pulse, expected))
+                census = Census(service=service, prices=prices, meter=meter())
+                if scrape is not None:
+                    scrape.add(census.histograms)
+                await _until_told(lambda: _consuming(service, settings, running, pulse, expected, census))
 
 
 async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slots: int, until_empty: bool) -> None:
     """Run a worker until SIGTERM or SIGINT; then it drains and releases what it holds."""
     service = build(builder, settings)
-    with telemetry(service=service.name, process="work", state_dir=settings.state_dir, settings=settings.telemetry):
+    with _telemetry(service, "work", settings) as scrape:
         dsn = settings.ledger.url()
         async with (
-            attended(
-                service=service.name, role="work", state_dir=settings.state_dir, settings=settings.health
-            ) as pulse,
+            _attended(service, "work", settings, scrape) as pulse,
             open_ledger(dsn=dsn, service=service.name, pool_size=slots + 3) as ledger,
             beside(_asked(pulse, ledger, settings.health), _store_asked(pulse, settings)),
         ):
@@ -87,7 +94,33 @@ async def work(builder: str, settings: Settings, *, pools: tuple[str, ...], slot
             await worker.run()
 
 
-async def _consuming(service: Service, settings: Settings, running: Running, pulse: Pulse, expected: Expected) -> None:
+def _telemetry(service: Service, role: str, settings: Settings) -> AbstractContextManager[Scrape | None]:
+    return telemetry(
+        service=service.name,
+        process=role,
+        state_dir=settings.state_dir,
+        settings=settings.telemetry,
+        scraped=settings.health.port is not None,
+    )
+
+
+def _attended(
+    service: Service, role: str, settings: Settings, scrape: Scrape | None
+) -> AbstractAsyncContextManager[Pulse]:
+    return attended(
+        service=service.name,
+        role=role,
+        state_dir=settings.state_dir,
+        settings=settings.health,
+        metrics=scrape.page if scrape is not None else None,
+    )
+
+
+async def _consuming(
+    service: Service, settings: Settings, running: Running, pulse: Pulse, expected: Expected, census: Census
+) -> None:
+    from chassis.health.census import LONGEST_REST as LONGEST_COUNT
+    from chassis.health.census import LOOK_S, counting
     from chassis.health.stuck import LONGEST_REST, watching
     from chassis.messaging.catchup import catching_up
     from chassis.messaging.consumer import group_of
@@ -105,6 +138,8 @@ async def _consuming(service: Service, settings: Settings, running: Running, pul
         group.create_task(_replays(ledger, service, pulse.expect("replays", within_s=PATIENCE_SECONDS)))
         beat = pulse.expect("watchdog", within_s=LONGEST_REST * settings.watch.every_seconds + PATIENCE_SECONDS)
         group.create_task(watching(service, ledger, expected, every_s=settings.watch.every_seconds, beat=beat))
+        beat = pulse.expect("census", within_s=LONGEST_COUNT * LOOK_S + PATIENCE_SECONDS)
+        group.create_task(counting(census, ledger, beat=beat))
         for loop in service.loops:
             group.create_task(loop(running))
         pulse.over(STARTING)

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from chassis.errors import Rejection
 from chassis.ledger.ledger import Ledger, Tx
@@ -50,6 +50,8 @@ class TaskKind:
     committed: Committed | None = None
     gave_up: GaveUp | None = None
     budgets: Budgets = DEFAULT_BUDGETS
+    per: Literal["sample", "interval"] | None = None
+    """What such a task is the work of one of, where it is: so is its cost shown."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""HTTP probes: `GET /live` and `GET /ready` answer 200 or 503, and say why in JSON.
+"""HTTP probes: `GET /live` and `GET /ready` answer 200 or 503, and say why in JSON. `GET /metrics` is for Prometheus.
 
 Our own few lines of HTTP/1.0: a probe is one GET without a body, and a web framework would make every worker, of which
 there are many, larger and slower to start.
@@ -20,14 +20,20 @@ PATIENCE_S = 5.0
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
+Page = Callable[[], tuple[str, bytes]]
+"""Content type and text of the metrics, as `Scrape.page`."""
+
+
 @asynccontextmanager
-async def serving(vitals: Callable[[], Vitals], *, bind: str, port: int) -> AsyncIterator[str]:
+async def serving(
+    vitals: Callable[[], Vitals], *, bind: str, port: int, metrics: Page | None = None
+) -> AsyncIterator[str]:
     """Answer probes until left. Yields the address; port 0 takes a free one. Raises OSError when it cannot be had."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S):
-                writer.write(_answer(await _request_line(reader), vitals))
+                writer.write(_answer(await _request_line(reader), vitals, metrics))
                 await writer.drain()
         except (OSError, TimeoutError):
             pass
@@ -50,7 +56,7 @@ async def _request_line(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-def _answer(request: bytes, vitals: Callable[[], Vitals]) -> bytes:
+def _answer(request: bytes, vitals: Callable[[], Vitals], metrics: Page | None) -> bytes:
     words = request.split()
     if len(words) != 3 or not words[2].startswith(b"HTTP/"):
         return _response(400, {"error": "no HTTP request"})
@@ -58,18 +64,24 @@ def _answer(request: bytes, vitals: Callable[[], Vitals]) -> bytes:
     if method not in (b"GET", b"HEAD"):
         return _response(405, {"error": "GET it"})
     path = target.partition(b"?")[0]
+    if path == b"/metrics" and metrics is not None:
+        kind, page = metrics()
+        return _whole(200, kind, page, head=method == b"HEAD")
     if path not in (b"/live", b"/ready"):
-        return _response(404, {"error": "there are /live and /ready"})
+        return _response(404, {"error": "there are /live, /ready and /metrics"})
     found = vitals()
     well = found.live if path == b"/live" else found.ready
     return _response(200 if well else 503, found.as_dict(), head=method == b"HEAD")
 
 
 def _response(status: int, document: object, *, head: bool = False) -> bytes:
-    body = json.dumps(document).encode() + b"\n"
+    return _whole(status, "application/json", json.dumps(document).encode() + b"\n", head=head)
+
+
+def _whole(status: int, kind: str, body: bytes, *, head: bool) -> bytes:
     lines = (
         f"HTTP/1.0 {status} {REASONS[status]}",
-        "Content-Type: application/json",
+        f"Content-Type: {kind}",
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         "Connection: close",

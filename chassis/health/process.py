@@ -13,10 +13,12 @@ from typing import Any
 import asyncpg
 
 from chassis.health import report
-from chassis.health.endpoint import serving
+from chassis.health.endpoint import Page, serving
 from chassis.health.pulse import Beat, Pulse
 from chassis.ledger.ledger import Ledger
 from chassis.settings import HealthSettings
+from chassis.telemetry.instruments import build_info, process_well
+from chassis.telemetry.setup import release
 
 log = logging.getLogger(__name__)
 
@@ -32,23 +34,30 @@ TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 @asynccontextmanager
-async def attended(*, service: str, role: str, state_dir: Path, settings: HealthSettings) -> AsyncIterator[Pulse]:
-    """This process's pulse; its report is written and its probes are answered until the end."""
+async def attended(
+    *, service: str, role: str, state_dir: Path, settings: HealthSettings, metrics: Page | None = None
+) -> AsyncIterator[Pulse]:
+    """This process's pulse; its report is written, its probes are answered and its metrics shown until the end."""
     pulse = Pulse()
     pulse.require(STARTING, lambda: "the process still starts")
     who = report.identity(service=service, role=role)
     folder = state_dir / report.FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     report.tidy(folder)
+    build_info(service=service, role=role, version=release())
     async with AsyncExitStack() as leaving:
         address = None
         if settings.port is not None:
-            address = await leaving.enter_async_context(serving(pulse.vitals, bind=settings.bind, port=settings.port))
+            address = await leaving.enter_async_context(
+                serving(pulse.vitals, bind=settings.bind, port=settings.port, metrics=metrics)
+            )
         since = time.time()
 
         def say() -> None:
+            vitals = pulse.vitals()
+            process_well(service=service, role=role, live=vitals.live, ready=vitals.ready)
             try:
-                report.write(folder, who, pulse.vitals(), since=since, address=address)
+                report.write(folder, who, vitals, since=since, address=address)
             except OSError as error:
                 log.warning("no health report can be written", extra={"error": type(error).__name__})
 

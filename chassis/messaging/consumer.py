@@ -20,6 +20,7 @@ from chassis.ledger.trouble import passes
 from chassis.messaging.receive import receive
 from chassis.service import Service
 from chassis.settings import KafkaSettings
+from chassis.telemetry.instruments import consumer_lag
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ QUIET_SECONDS = 15.0
 GRACE_SECONDS = 10.0
 """For the handler in hand when the process is told to stop; then its transaction is rolled back."""
 GOODBYE_SECONDS = 3.0
+POSITION_SECONDS = 1.0
 
 
 class ConsumerSilent(Exception):
@@ -48,9 +50,12 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.told = False
+        self.settled: dict[TopicPartition, int] = {}
+        """The offset after the last event that was settled here, of partitions that were not given away since."""
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         self.told = False
+        self.settled.clear()
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         self.told = True
@@ -109,9 +114,24 @@ class Consumption:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             beat()
+            consumer_lag(service=self._service.name, lag=await self.lag())
             silent = self.silent_for()
             if silent > SILENCE_SECONDS:
                 raise ConsumerSilent(f"no successful poll for {silent:.0f} s")
+
+    async def lag(self) -> dict[str, int]:
+        """Events not settled yet by topic, as the last answers to this consumer's own polls tell: nobody is asked.
+
+        A partition of which nothing was fetched yet has none.
+        """
+        found = dict.fromkeys(self._service.subscriptions.topics, 0)
+        consumer = self._subscriber.consumer
+        for tp in list(consumer.assignment()) if consumer is not None else ():
+            end = consumer.highwater(tp) if tp in consumer.assignment() else None
+            if end is not None:
+                at = self._membership.settled.get(tp)
+                found[tp.topic] += max(0, end - (at if at is not None else await _position(consumer, tp, end)))
+        return found
 
     def silent_for(self) -> float:
         """Seconds since the newest successful poll of any partition, or since there were partitions to poll; 0 without
@@ -154,6 +174,7 @@ class Consumption:
                 log.exception("an event can be neither handled nor quarantined; it waits")
             self._rest(consumer, partition, record.offset)
             return
+        self._membership.settled[partition] = record.offset + 1
         point("before-offset-commit", of=self._service.name)
         await self._commit(consumer, partition, record.offset + 1)
 
@@ -178,6 +199,17 @@ class Consumption:
                 consumer.resume(partition)
 
         self._resting[partition] = asyncio.get_running_loop().call_later(RETRY_SECONDS, resume)
+
+
+async def _position(consumer: Any, tp: TopicPartition, end: int) -> int:
+    """Until an event is settled here, the position is where the group has come to; `end` where it is not known."""
+    from aiokafka.errors import KafkaError
+
+    try:
+        async with asyncio.timeout(POSITION_SECONDS):
+            return int(await consumer.position(tp))
+    except (TimeoutError, KafkaError):
+        return end
 
 
 async def _parse(record: ConsumerRecord[Any, Any], original: Any) -> Any:

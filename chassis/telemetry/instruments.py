@@ -1,4 +1,7 @@
-"""The chassis's metrics. Labels are few-valued words: service, kind, ending, topic; never a key or a name."""
+"""What a process counts of itself. Labels are few-valued words: service, kind, topic, state; never a key or a name.
+
+What the ledger knows better (backlogs, how attempts ended, what they took) `chassis.health.census` counts there.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,38 @@ from datetime import datetime
 from chassis.telemetry.setup import meter
 
 
-def attempt_ended(*, service: str, kind: str, ending: str, seconds: float) -> None:
-    """An attempt is over. Its time counts as wasted unless it ended with a result or was only parked."""
-    labels = {"service": service, "kind": kind, "ending": ending}
-    meter().create_histogram(
-        "cohortstream.attempt.duration", unit="s", description="time from claim to end of an attempt"
-    ).record(seconds, labels)
-    if ending not in ("done", "waiting"):
-        meter().create_counter(
-            "cohortstream.attempt.wasted", unit="s", description="time of attempts that ended without a result"
-        ).add(seconds, labels)
+def process_well(*, service: str, role: str, live: bool, ready: bool) -> None:
+    """What the probes say. When the process started is `process_start_time_seconds`, which every scrape has."""
+    labels = {"service": service, "role": role}
+    meter().create_gauge("cohortstream.process.live", unit="1", description="1 when its loops go round").set(
+        int(live), labels
+    )
+    meter().create_gauge("cohortstream.process.ready", unit="1", description="1 when it has all that it needs").set(
+        int(ready), labels
+    )
+
+
+def build_info(*, service: str, role: str, version: str) -> None:
+    """Which version runs: always 1."""
+    meter().create_gauge("cohortstream.build.info", unit="1", description="always 1").set(
+        1, {"service": service, "role": role, "version": version}
+    )
+
+
+def slots(*, service: str, pools: str, total: int, busy: int) -> None:
+    """A worker's slots, and how many have a task in hand. `pools` as they are asked, joined by commas."""
+    labels = {"service": service, "pools": pools}
+    meter().create_gauge("cohortstream.worker.slots", unit="1", description="slots for tasks").set(total, labels)
+    meter().create_gauge("cohortstream.worker.slots.busy", unit="1", description="slots with a task in hand").set(
+        busy, labels
+    )
+
+
+def consumer_lag(*, service: str, lag: Mapping[str, int]) -> None:
+    """Events of each topic that are in Kafka and not settled yet, on the partitions that this process has."""
+    gauge = meter().create_gauge("cohortstream.consumer.lag", unit="1", description="events not settled yet, by topic")
+    for topic, count in lag.items():
+        gauge.set(count, {"service": service, "topic": topic})
 
 
 def received(*, service: str, topic: str, receipt: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -23,20 +24,31 @@ from chassis.telemetry.fixed import IdGenerator
 from chassis.telemetry.logs import setup_logs
 from chassis.telemetry.spans import SpanFile
 
+if TYPE_CHECKING:
+    from chassis.telemetry.scrape import Scrape
+
 SCOPE = "cohortstream"
 EXPORT_SECONDS = 2
 """A collector answers within milliseconds; one that does not holds up no more than a process's end."""
 
 
 @contextmanager
-def telemetry(*, service: str, process: str, state_dir: Path, settings: TelemetrySettings) -> Iterator[None]:
-    """Set up this process's telemetry and flush it at the end.
+def telemetry(
+    *, service: str, process: str, state_dir: Path, settings: TelemetrySettings, scraped: bool = False
+) -> Iterator[Scrape | None]:
+    """Set up this process's telemetry and flush it at the end. Yields what Prometheus reads of it, if it is `scraped`.
 
     Spans and metrics go through bounded queues that drop rather than block: a backend that is down slows no work.
     """
     setup_logs(service=service, process=process, level=settings.log_level)
     resource = resource_of(service)
     readers: list[MetricReader] = []
+    scrape: Scrape | None = None
+    if scraped:
+        from chassis.telemetry.scrape import Scrape
+
+        scrape = Scrape()
+        readers.append(scrape.reader)
     if settings.otlp_endpoint:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
@@ -56,7 +68,7 @@ def telemetry(*, service: str, process: str, state_dir: Path, settings: Telemetr
         tracer_provider.add_span_processor(Batches(collector, to="collector", meter=meter(), every_ms=500))
     trace.set_tracer_provider(tracer_provider)
     try:
-        yield
+        yield scrape
     finally:
         tracer_provider.shutdown()
         meter_provider.shutdown(timeout_millis=EXPORT_SECONDS * 1000)
@@ -71,7 +83,7 @@ def resource_of(service: str) -> Resource:
             "service.namespace": SCOPE,
             # a container's processes all have the same numbers
             "service.instance.id": f"{host}-{os.getpid()}-{secrets.token_hex(4)}",
-            "service.version": _version(),
+            "service.version": release(),
             "host.name": host,
         }
     )
@@ -95,7 +107,8 @@ class Flush:
             self._under_way.join(wait_s)
 
 
-def _version() -> str:
+def release() -> str:
+    """Which version of cohortstream this is."""
     try:
         return version(SCOPE)
     except PackageNotFoundError:  # run from a copy of the sources

@@ -20,7 +20,7 @@ from chassis.ledger.ledger import Ledger
 from chassis.ledger.tasks import Ending, Lease, classes_within
 from chassis.service import Service
 from chassis.settings import Settings
-from chassis.telemetry.instruments import attempt_ended
+from chassis.telemetry import instruments
 from chassis.worker.attempt import DATABASE_TROUBLE, ChildUnable, HostFull, Site, run_attempt
 from chassis.worker.host import ChildHost
 from chassis.worker.preemption import watch_notice
@@ -63,6 +63,7 @@ class Worker:
         self._woken = asyncio.Event()
         self._unable: ChildUnable | None = None
         self._rests_until = 0.0
+        self._busy = 0
         self.stopping = asyncio.Event()
         settings = work.settings
         self._ttl = timedelta(seconds=settings.worker.lease_seconds)
@@ -83,6 +84,7 @@ class Worker:
 
     async def run(self) -> None:
         """Until stopped (or empty). Raises ChildUnable when this host cannot run the service's tasks."""
+        self._count(0)
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(self._listen()), group.create_task(self._sweep())]
             notice = self._work.settings.worker.notice_file
@@ -115,6 +117,7 @@ class Worker:
                     await self._idle()
                     continue
                 child = await self._child_for(lease, child)
+                self._count(+1)
                 try:
                     ending = await run_attempt(self._site, child, lease, held_since=held_since, beat=beat)
                 except ChildUnable as unable:
@@ -131,12 +134,8 @@ class Worker:
                     log.exception("the ledger failed while an attempt ended", extra={"task": lease.key})
                     await child.kill()
                     continue
-                attempt_ended(
-                    service=self._work.service.name,
-                    kind=lease.kind,
-                    ending=ending.value if ending else "lost",
-                    seconds=time.monotonic() - held_since,
-                )
+                finally:
+                    self._count(-1)
                 log.info(
                     "attempt ended",
                     extra={"task": lease.key, "epoch": lease.epoch, "ending": ending.value if ending else "lost"},
@@ -147,6 +146,15 @@ class Worker:
             self._pulse.over(name)
             if child is not None:
                 await child.stop()
+
+    def _count(self, change: int) -> None:
+        self._busy += change
+        instruments.slots(
+            service=self._work.service.name,
+            pools=",".join(self._work.pools),
+            total=self._work.slots,
+            busy=self._busy,
+        )
 
     async def _claim(self, number: int) -> Lease | None:
         self._woken.clear()

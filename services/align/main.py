@@ -25,8 +25,10 @@ def build(settings: Settings) -> Service:
         name="align",
         subscriptions=subscriptions,
         kinds=(
-            TaskKind(name=ALIGN, work=f"{work}:align", committed=commits.aligned, gave_up=commits.gave_up),
-            TaskKind(name=CALL, work=f"{work}:call", committed=commits.called, gave_up=commits.gave_up),
+            TaskKind(
+                name=ALIGN, work=f"{work}:align", committed=commits.aligned, gave_up=commits.gave_up, per="sample"
+            ),
+            TaskKind(name=CALL, work=f"{work}:call", committed=commits.called, gave_up=commits.gave_up, per="sample"),
         ),
         migrations=Path(__file__).parent / "migrations" / "versions",
     )

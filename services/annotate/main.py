@@ -23,7 +23,13 @@ def build(settings: Settings) -> Service:
         subscriptions=subscriptions,
         kinds=(
             TaskKind(name=PLAN, work=f"{work}:plan", committed=commits.planned, gave_up=commits.gave_up),
-            TaskKind(name=ANNOTATE, work=f"{work}:annotate", committed=commits.annotated, gave_up=commits.gave_up),
+            TaskKind(
+                name=ANNOTATE,
+                work=f"{work}:annotate",
+                committed=commits.annotated,
+                gave_up=commits.gave_up,
+                per="interval",
+            ),
             TaskKind(name=RELEASE, work=f"{work}:release", committed=commits.released, gave_up=commits.gave_up),
         ),
         migrations=Path(__file__).parent / "migrations" / "versions",

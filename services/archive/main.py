@@ -24,7 +24,13 @@ def build(settings: Settings) -> Service:
         subscriptions=subscriptions(),
         kinds=(
             TaskKind(name="enrol", work=f"{WORKERS}:enrol", committed=commits.enrolled),
-            TaskKind(name="verify", work=f"{WORKERS}:verify", committed=commits.verified, gave_up=commits.not_verified),
+            TaskKind(
+                name="verify",
+                work=f"{WORKERS}:verify",
+                committed=commits.verified,
+                gave_up=commits.not_verified,
+                per="sample",
+            ),
             TaskKind(name="act", work=f"{WORKERS}:act", committed=commits.acted, gave_up=commits.not_acted),
             TaskKind(
                 name="restore", work=f"{WORKERS}:restore", committed=commits.restored, gave_up=commits.not_restored

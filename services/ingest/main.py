@@ -25,7 +25,11 @@ def build(settings: Settings) -> Service:
     return Service(
         name=NAME,
         subscriptions=subscriptions,
-        kinds=(TaskKind(name=CHECK, work="services.ingest.workers:check", committed=committed, gave_up=gave_up),),
+        kinds=(
+            TaskKind(
+                name=CHECK, work="services.ingest.workers:check", committed=committed, gave_up=gave_up, per="sample"
+            ),
+        ),
         loops=(watching,),
         migrations=MIGRATIONS,
     )

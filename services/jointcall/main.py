@@ -43,6 +43,7 @@ def build(settings: Settings) -> Service:
                 work="services.jointcall.workers:interval",
                 committed=commits.genotyped,
                 gave_up=commits.gave_up,
+                per="interval",
             ),
         ),
         migrations=Path(__file__).parent / "migrations" / "versions",

@@ -24,7 +24,13 @@ def build(settings: Settings) -> Service:
         subscriptions=subscriptions,
         kinds=(
             TaskKind(name=TRAIN, work=f"{work}:train", committed=commits.trained, gave_up=commits.gave_up),
-            TaskKind(name=FILTER, work=f"{work}:filter_interval", committed=commits.filtered, gave_up=commits.gave_up),
+            TaskKind(
+                name=FILTER,
+                work=f"{work}:filter_interval",
+                committed=commits.filtered,
+                gave_up=commits.gave_up,
+                per="interval",
+            ),
             TaskKind(name=FINALISE, work=f"{work}:finalise", committed=commits.finalised, gave_up=commits.gave_up),
         ),
         migrations=Path(__file__).parent / "migrations" / "versions",

@@ -8,10 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from chassis.health import endpoint
 from chassis.health.endpoint import serving
 from chassis.health.pulse import Pulse
+from chassis.telemetry.exposed import Counted, Histogram
+from chassis.telemetry.scrape import Scrape
 
 
 async def ask(address: str, request: bytes) -> tuple[int, Any]:
@@ -73,3 +77,49 @@ async def test_a_client_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(endpoint, "PATIENCE_S", 0.05)
     async with serving(Pulse().vitals, bind="127.0.0.1", port=0) as address:
         assert await ask(address, b"GET /live HT") == (0, None)
+
+
+async def test_metrics_are_there_in_prometheus_form_where_they_are_shown() -> None:
+    scrape = Scrape()
+    meter = MeterProvider(metric_readers=[scrape.reader]).get_meter("test")
+    meter.create_counter("cohortstream.tries", unit="s", description="how often").add(3, {"service": "align"})
+    scrape.add(
+        lambda: [
+            Histogram(
+                name="cohortstream_took_seconds",
+                description="how long",
+                bounds=(0.5, 10.0),
+                labels=("kind",),
+                series=[Counted(labels={"kind": "call"}, buckets=(1, 0, 2), total=77.0)],
+            )
+        ]
+    )
+    async with serving(Pulse().vitals, bind="127.0.0.1", port=0, metrics=scrape.page) as address:
+        head, page = await page_of(address, get("/metrics"))
+        assert "\r\nContent-Type: text/plain; version=" in head
+        assert (await page_of(address, b"HEAD /metrics HTTP/1.1\r\n\r\n"))[1] == ""
+        assert (await ask(address, get("/live")))[0] == 200
+    found = {(one.name, one.labels.get("le")): one for family in parsed(page) for one in family.samples}
+    assert found["cohortstream_tries_seconds_total", None].value == 3
+    assert found["cohortstream_tries_seconds_total", None].labels == {"service": "align"}  # and no scope of a library
+    buckets = [found["cohortstream_took_seconds_bucket", bound].value for bound in ("0.5", "10", "+Inf")]
+    assert buckets == [1, 1, 3]
+    assert found["cohortstream_took_seconds_sum", None].value == 77
+    assert found["process_start_time_seconds", None].value > 0
+
+
+async def test_without_metrics_there_is_no_such_page() -> None:
+    async with serving(Pulse().vitals, bind="127.0.0.1", port=0) as address:
+        assert (await ask(address, get("/metrics")))[0] == 404
+
+
+async def page_of(address: str, request: bytes) -> tuple[str, str]:
+    parts = urlsplit(address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(request)
+    try:
+        async with asyncio.timeout(5):
+            head, _, page = (await reader.read()).decode().partition("\r\n\r\n")
+    finally:
+        writer.close()
+    return head, page

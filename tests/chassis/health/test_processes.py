@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from chassis.health.report import FOLDER, Report, reports
-from tests.chassis.health.test_endpoint import ask, get
+from tests.chassis.health.test_endpoint import ask, get, page_of
 from tests.conftest import until
 from tests.support import tiny
 from tests.support.proxy import proxy_of, proxy_to
@@ -53,6 +54,17 @@ def ready(one: Report) -> bool:
     return one.ready and one.live_within(SILENT_S)
 
 
+async def metrics_of(address: str) -> dict[str, dict[tuple[str, str], float]]:
+    """Name -> (service, another label or nothing) -> value."""
+    _, page = await page_of(address, get("/metrics"))
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for family in text_string_to_metric_families(page):
+        for one in family.samples:
+            other = next((value for name, value in sorted(one.labels.items()) if name != "service"), "")
+            found.setdefault(one.name, {})[one.labels.get("service", ""), other] = one.value
+    return found
+
+
 def unready(*needs: str) -> Callable[[Report], bool]:
     """Live, and short of exactly these."""
 
@@ -74,6 +86,10 @@ async def test_processes_become_ready_and_one_that_is_stopped_is_not_live(site: 
     assert urlsplit(said.address).hostname == "127.0.0.1"
     status, vitals = await ask(said.address, get("/ready"))
     assert (status, vitals["ready"]) == (200, True)
+    own = await metrics_of(said.address)
+    assert own["cohortstream_worker_slots"] == {("tiny", "default"): 2}
+    assert own["cohortstream_process_ready"] == {("tiny", "work"): 1}
+    assert len(own["cohortstream_build_info"]) == len(own["process_start_time_seconds"]) == 1
 
     for path in (site.folder / FOLDER).glob("*.json"):
         text = path.read_text(encoding="utf-8")
@@ -85,6 +101,16 @@ async def test_processes_become_ready_and_one_that_is_stopped_is_not_live(site: 
     await comes(site, consume, ready)
     work.signal(signal.SIGCONT)
     await comes(site, work, ready)
+    address = (await comes(site, consume, ready)).address
+    assert address is not None
+
+    async def measured() -> bool:
+        return {"cohortstream_tasks", "cohortstream_outbox_backlog", "cohortstream_consumer_lag"} <= set(
+            await metrics_of(address)
+        )
+
+    await until(measured)
+    assert set((await metrics_of(address))["cohortstream_consumer_lag"].values()) == {0}
     await work.stop()
     assert report_of(site, work) is None
     assert not list((site.folder / FOLDER).glob("tiny-work-*"))

@@ -22,27 +22,48 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
     provider.shutdown()
 
 
-def points(reader: InMemoryMetricReader) -> dict[tuple[str, str], Any]:
-    """(metric, ending or topic or service) -> data point."""
+def named_points(reader: InMemoryMetricReader) -> Iterator[tuple[str, Any]]:
     document = reader.get_metrics_data()
     assert document is not None
-    return {
-        (metric.name, str(next(iter(sorted(point.attributes.items())))[1])): point
-        for resource in document.resource_metrics
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
-        for point in metric.data.data_points
+    for resource in document.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                for point in metric.data.data_points:
+                    yield metric.name, point
+
+
+def all_points(reader: InMemoryMetricReader) -> list[Any]:
+    return [point for _, point in named_points(reader)]
+
+
+def points(reader: InMemoryMetricReader) -> dict[tuple[str, str], Any]:
+    """(metric, its first label's value) -> data point."""
+    return {(name, str(next(iter(sorted(point.attributes.items())))[1])): point for name, point in named_points(reader)}
+
+
+def test_a_worker_has_slots_and_busy_ones(reader: InMemoryMetricReader) -> None:
+    for busy in (0, 2, 1):
+        instruments.slots(service="align", pools="default,spot", total=4, busy=busy)
+    found = {point[0]: point_of for point, point_of in points(reader).items()}
+    assert (found["cohortstream.worker.slots"].value, found["cohortstream.worker.slots.busy"].value) == (4, 1)
+    assert dict(found["cohortstream.worker.slots"].attributes) == {"service": "align", "pools": "default,spot"}
+
+
+def test_a_consumers_lag_is_gauged_by_topic(reader: InMemoryMetricReader) -> None:
+    instruments.consumer_lag(service="align", lag={"run.completed": 7, "artifact.restored": 0})
+    found = {point.attributes["topic"]: point.value for point in all_points(reader)}
+    assert found == {"run.completed": 7, "artifact.restored": 0}
+
+
+def test_a_process_says_what_its_probes_say(reader: InMemoryMetricReader) -> None:
+    instruments.process_well(service="align", role="work", live=True, ready=False)
+    instruments.build_info(service="align", role="work", version="0.1.0")
+    found = {name: point.value for (name, _), point in points(reader).items()}
+    assert found == {
+        "cohortstream.process.live": 1,
+        "cohortstream.process.ready": 0,
+        "cohortstream.build.info": 1,
     }
-
-
-def test_time_without_a_result_is_wasted(reader: InMemoryMetricReader) -> None:
-    for ending, seconds in (("done", 5.0), ("crash", 2.0), ("lost", 1.0), ("crash", 3.0)):
-        instruments.attempt_ended(service="align", kind="align", ending=ending, seconds=seconds)
-    found = points(reader)
-    assert found["cohortstream.attempt.duration", "done"].count == 1
-    assert found["cohortstream.attempt.wasted", "crash"].value == 5.0
-    assert found["cohortstream.attempt.wasted", "lost"].value == 1.0
-    assert ("cohortstream.attempt.wasted", "done") not in found
 
 
 def test_the_outbox_has_an_age(reader: InMemoryMetricReader) -> None:
