@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 from testcontainers.core.config import testcontainers_config
@@ -133,14 +132,12 @@ def running_servers(folder: Path) -> Iterator[Servers]:
 
 
 def _postgres(secrets: Path) -> DockerContainer:
-    made = _container(POSTGRES, {5432: None}, secrets=secrets)
-    return made.with_envs(
-        POSTGRES_USER=ADMIN, POSTGRES_DB=DATABASE, POSTGRES_PASSWORD_FILE=f"{SECRETS}/postgres-admin"
-    )
+    made = _container(POSTGRES, {5432: None}, secret=secrets / "postgres-admin")
+    return made.with_envs(POSTGRES_USER=ADMIN, POSTGRES_DB=DATABASE, POSTGRES_PASSWORD_FILE=f"{SECRETS}/postgres-admin")
 
 
 def _gateway(secrets: Path) -> DockerContainer:
-    made = _container(STORE, {7070: None}, secrets=secrets, entrypoint=["/bin/sh", "-c"])
+    made = _container(STORE, {7070: None}, secret=secrets / "store-admin")
     return made.with_command([GATEWAY]).with_kwargs(user="0", entrypoint=["/bin/sh", "-c"])
 
 
@@ -174,12 +171,13 @@ def _broker(*, client: int, inner: int) -> DockerContainer:
     )
 
 
-def _container(image: str, ports: dict[int, int | None], *, secrets: Path | None = None, **more: Any) -> DockerContainer:
-    made = DockerContainer(image).with_kwargs(**more)
+def _container(image: str, ports: dict[int, int | None], *, secret: Path | None = None) -> DockerContainer:
+    made = DockerContainer(image)
     for inner, outer in ports.items():
         # without an address Docker would listen on every interface of the host
-        made.ports[str(inner)] = (LOOPBACK, outer)  # type: ignore[assignment]
-    return made.with_volume_mapping(str(secrets), SECRETS, "ro") if secrets is not None else made
+        made.ports[str(inner)] = (LOOPBACK, outer)
+    # a file of its own: the folder is for its owner's eyes, and the server runs as another user
+    return made.with_volume_mapping(str(secret), f"{SECRETS}/{secret.name}", "ro") if secret is not None else made
 
 
 async def _answers(dsn: str) -> None:
