@@ -36,6 +36,7 @@ from chassis.settings import (
     Settings,
     SiteSettings,
     StoreSettings,
+    TelemetrySettings,
     WorkerSettings,
 )
 from chassis.storage import open_store
@@ -308,12 +309,13 @@ async def running_plant(
     reference: Path = material.REFERENCE,
     memory_mb: int = 4096,
     grace_seconds: float = 86_400.0,
+    otlp_endpoint: str | None = None,
 ) -> AsyncIterator[Plant]:
     """Start everything; everything ends with it.
 
     `direct`: without the network that a test may spoil, and without a first cohort that nothing disturbs. `plan`: other
     processes than one consumer and one worker for each service. `memory_mb`: what a worker's slot may use.
-    `grace_seconds`: between what is condemned and its end.
+    `grace_seconds`: between what is condemned and its end. `otlp_endpoint`: where spans go, besides the state folder.
     """
     runs, faults, state = folder / "runs", folder / "faults", folder / "state"
     for made in (runs, faults):
@@ -346,6 +348,7 @@ async def running_plant(
             ingest=IngestSettings(roots=(runs,), scan_seconds=0.3, settle_seconds=0.0),
             align=AlignSettings(reference="onekg", qc_rules="tiny", call_interval_bp=2200),
             jointcall=JointcallSettings(interval_bp=MAX_BP, chunk_bp=MAX_BP // 2),
+            telemetry=TelemetrySettings(otlp_endpoint=otlp_endpoint),
             archive=ArchiveSettings(sweep_seconds=2.0, grace_seconds=grace_seconds),
         )
         await apply_topics(settings.kafka, single_partition=True)
