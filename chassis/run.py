@@ -59,8 +59,10 @@ async def consume(builder: str, settings: Settings) -> None:
                 open_store(settings.store) as store,
             ):
                 running = Running(settings=settings, ledger=ledger, store=store)
-                census = Census(service=service, prices=prices, meter=meter())
-                if scrape is not None:
+                census: Census | None = None
+                if scrape is not None or settings.telemetry.otlp_endpoint is not None:
+                    census = Census(service=service, prices=prices, meter=meter())
+                if scrape is not None and census is not None:
                     scrape.add(census.histograms)
                 await _until_told(lambda: _consuming(service, settings, running, pulse, expected, census))
 
@@ -113,11 +115,12 @@ def _attended(
         state_dir=settings.state_dir,
         settings=settings.health,
         metrics=scrape.page if scrape is not None else None,
+        scratch=settings.worker.scratch if role == "work" else None,
     )
 
 
 async def _consuming(
-    service: Service, settings: Settings, running: Running, pulse: Pulse, expected: Expected, census: Census
+    service: Service, settings: Settings, running: Running, pulse: Pulse, expected: Expected, census: Census | None
 ) -> None:
     from chassis.health.census import LONGEST_REST as LONGEST_COUNT
     from chassis.health.census import LOOK_S, counting
@@ -138,8 +141,9 @@ async def _consuming(
         group.create_task(_replays(ledger, service, pulse.expect("replays", within_s=PATIENCE_SECONDS)))
         beat = pulse.expect("watchdog", within_s=LONGEST_REST * settings.watch.every_seconds + PATIENCE_SECONDS)
         group.create_task(watching(service, ledger, expected, every_s=settings.watch.every_seconds, beat=beat))
-        beat = pulse.expect("census", within_s=LONGEST_COUNT * LOOK_S + PATIENCE_SECONDS)
-        group.create_task(counting(census, ledger, beat=beat))
+        if census is not None:
+            beat = pulse.expect("census", within_s=LONGEST_COUNT * LOOK_S + PATIENCE_SECONDS)
+            group.create_task(counting(census, ledger, beat=beat))
         for loop in service.loops:
             group.create_task(loop(running))
         pulse.over(STARTING)

@@ -17,7 +17,7 @@ from chassis.health.endpoint import Page, serving
 from chassis.health.pulse import Beat, Pulse
 from chassis.ledger.ledger import Ledger
 from chassis.settings import HealthSettings
-from chassis.telemetry.instruments import build_info, process_well
+from chassis.telemetry.instruments import build_info, disk_room, process_well
 from chassis.telemetry.setup import release
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,13 @@ TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 @asynccontextmanager
 async def attended(
-    *, service: str, role: str, state_dir: Path, settings: HealthSettings, metrics: Page | None = None
+    *,
+    service: str,
+    role: str,
+    state_dir: Path,
+    settings: HealthSettings,
+    metrics: Page | None = None,
+    scratch: Path | None = None,
 ) -> AsyncIterator[Pulse]:
     """This process's pulse; its report is written, its probes are answered and its metrics shown until the end."""
     pulse = Pulse()
@@ -45,6 +51,7 @@ async def attended(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     report.tidy(folder)
     build_info(service=service, role=role, version=release())
+    folders = {"state": state_dir} if scratch is None else {"state": state_dir, "scratch": scratch}
     async with AsyncExitStack() as leaving:
         address = None
         if settings.port is not None:
@@ -56,6 +63,7 @@ async def attended(
         def say() -> None:
             vitals = pulse.vitals()
             process_well(service=service, role=role, live=vitals.live, ready=vitals.ready)
+            disk_room(service=service, role=role, folders=folders)
             try:
                 report.write(folder, who, vitals, since=since, address=address)
             except OSError as error:

@@ -5,8 +5,10 @@ What the ledger knows better (backlogs, how attempts ended, what they took) `cha
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 
 from chassis.telemetry.setup import meter
 
@@ -27,6 +29,20 @@ def build_info(*, service: str, role: str, version: str) -> None:
     meter().create_gauge("cohortstream.build.info", unit="1", description="always 1").set(
         1, {"service": service, "role": role, "version": version}
     )
+
+
+def disk_room(*, service: str, role: str, folders: Mapping[str, Path]) -> None:
+    """Room on the disks of a process's folders, by what each is for; one that is not there has none."""
+    for what, folder in folders.items():
+        try:
+            found = shutil.disk_usage(folder)
+        except OSError:
+            continue
+        labels = {"service": service, "role": role, "folder": what}
+        meter().create_gauge("cohortstream.disk.size", unit="By", description="size of the folder's disk").set(
+            found.total, labels
+        )
+        meter().create_gauge("cohortstream.disk.free", unit="By", description="room left on it").set(found.free, labels)
 
 
 def slots(*, service: str, pools: str, total: int, busy: int) -> None:
