@@ -143,6 +143,8 @@ class WorkerSettings(Section):
 
 class TelemetrySettings(Section):
     otlp_endpoint: str | None = None
+    otlp_metrics: bool = True
+    """False: the endpoint takes traces alone (Jaeger does), and metrics are scraped."""
     traces_url: str | None = None
     """Where a person looks at a trace, with `{trace_id}` in it; `cohortstream trace` and the page link there."""
     traces_api: str | None = None

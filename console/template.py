@@ -141,6 +141,8 @@ secret_file = {secret}
 [telemetry]
 # Traces and metrics go to this OTLP/HTTP endpoint too; spans always lie in the state folder for `cohortstream trace`.
 # otlp_endpoint = "http://127.0.0.1:4318"
+# false: it takes traces alone, as Jaeger does, and metrics are scraped ([health] port).
+# otlp_metrics = true
 # Where a person looks at a trace; `cohortstream trace` and the operators' page link there.
 # traces_url = "http://127.0.0.1:16686/trace/{{trace_id}}"
 # `cohortstream trace` reads from Jaeger's query API there, for a console that does not see the services' state folders.

@@ -49,7 +49,7 @@ def telemetry(
 
         scrape = Scrape()
         readers.append(scrape.reader)
-    if settings.otlp_endpoint:
+    if settings.otlp_endpoint and settings.otlp_metrics:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
         base = settings.otlp_endpoint.rstrip("/")

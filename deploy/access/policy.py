@@ -48,7 +48,9 @@ def bucket_policy(
             statements.append(objects(RESTORE, reach.delete))
         whole = {"Effect": "Allow", "Principal": who, "Resource": [f"arn:aws:s3:::{bucket}"]}
         patterns = [f"{below(prefix, place)}*" for place in reach.listed]
-        statements.append({**whole, "Action": list(LIST), "Condition": {"StringLike": {"s3:prefix": patterns}}})
+        # a listing of the whole bucket names no prefix, which no pattern matches
+        limited = {} if "*" in patterns else {"Condition": {"StringLike": {"s3:prefix": patterns}}}
+        statements.append({**whole, "Action": list(LIST), **limited})
         statements.append({**whole, "Action": list(UPLOADS)})
     return {"Version": VERSION, "Statement": statements}
 

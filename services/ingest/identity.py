@@ -50,7 +50,8 @@ def read_identity(site: SiteSettings) -> Identity:
         raise _missing("the file of the site's secret is not there", where=str(path)) from None
     except OSError as error:
         raise _missing(f"the site's secret cannot be read: {error.strerror}", where=str(path)) from None
-    if mode & 0o077:
+    # a file that is mounted by itself was given to this container alone, whatever its mode on the host
+    if mode & 0o077 and not os.path.ismount(path):
         raise reject(
             code="CONFIG_VALUE",
             message="other accounts may read or write the site's secret",
