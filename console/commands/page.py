@@ -1,0 +1,53 @@
+"""`console`: serve the operators' page."""
+
+from __future__ import annotations
+
+import typer
+
+from console.invocation import invocation
+
+PANEL = "See"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("console", rich_help_panel=PANEL)(console)
+
+
+def console(context: typer.Context) -> None:
+    """Serve the operators' page until Ctrl-C: runs, samples, freezes, pools, quarantine, storage.
+
+    Read-only unless [page] token_file names a file with a token; whoever signs in with it may act and sees laboratory
+    ids. It answers on loopback; a reverse proxy with TLS stands before it elsewhere.
+    """
+    import asyncio
+    import importlib.util
+    import socket
+
+    from chassis.errors import reject
+    from console.output import note, say
+
+    missing = [
+        name for name in ("starlette", "jinja2", "uvicorn", "multipart") if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise reject(
+            code="PAGE_EXTRA",
+            message=f"{', '.join(missing)} cannot be imported",
+            where="the operators' page",
+            rule="the page has dependencies of its own, in the `page` extra",
+            fix="install cohortstream[page]",
+        )
+    from console.page.app import EVERYWHERE, serve
+
+    settings = invocation(context).found()
+    page = settings.page
+    if page.port == 0:
+        with socket.socket(socket.AF_INET6 if ":" in page.bind else socket.AF_INET) as free:
+            free.bind((page.bind, 0))
+            page = page.model_copy(update={"port": free.getsockname()[1]})
+        settings = settings.model_copy(update={"page": page})
+    host = "127.0.0.1" if page.bind in EVERYWHERE else f"[{page.bind}]" if ":" in page.bind else page.bind
+    say(f"the operators' page is at http://{host}:{page.port}")
+    if page.token_file is None:
+        note("it is read-only: set [page] token_file to let people sign in and act")
+    asyncio.run(serve(settings))

@@ -1,0 +1,150 @@
+"""Figures for plotly.js, as it wants them, and as a table for whoever does not see them. No colours: the page's style
+gives them by name, so that light and dark both fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from console.page.intervalmap import One
+
+MOST_BARS = 400
+BUCKET_S = 300
+BUCKETS = 36
+"""Three hours in pieces of five minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """`figure` holds `data` and `layout`; a trace's `tone` names a colour of the style sheet. `said` is the figure in
+    one sentence."""
+
+    name: str
+    title: str
+    said: str
+    figure: Mapping[str, Any]
+
+
+def durations(found: Sequence[One]) -> Chart | None:
+    """How long intervals took, in genome order; those tried again stand out. None where none has ended."""
+    timed = [one for one in found if one.seconds is not None and one.state == "genotyped"]
+    if not timed:
+        return None
+    seconds = sorted(one.seconds or 0.0 for one in timed)
+    middle, most = seconds[len(seconds) // 2], seconds[-1]
+    said = f"{len(timed)} intervals took {_span(seconds[0])} to {_span(most)}, half of them under {_span(middle)}."
+    if len(timed) > MOST_BARS:
+        layout = {"xaxis": {"title": "seconds"}, "yaxis": {"title": "intervals"}, "bargap": 0.05}
+        traces = [
+            {
+                "type": "histogram",
+                "x": seconds,
+                "nbinsx": 60,
+                "tone": "run",
+                "hovertemplate": "%{x} s: %{y}<extra></extra>",
+            }
+        ]
+    else:
+        traces = []
+        for name, again, toned in (("at the first try", False, "run"), ("tried again", True, "hold")):
+            its = [one for one in timed if bool(one.retries) is again]
+            if its:
+                traces.append(
+                    {
+                        "type": "bar",
+                        "name": name,
+                        "tone": toned,
+                        "x": [one.where for one in its],
+                        "y": [round(one.seconds or 0.0, 2) for one in its],
+                        "hovertemplate": "%{x}<br>%{y:.1f} s<extra></extra>",
+                    }
+                )
+        order = [one.where for one in timed]
+        layout = {
+            "xaxis": {
+                "title": "intervals in genome order",
+                "showticklabels": False,
+                "categoryorder": "array",
+                "categoryarray": order,
+            },
+            "yaxis": {"title": "seconds", "rangemode": "tozero"},
+            "bargap": 0.15,
+            "showlegend": len(traces) > 1,
+        }
+    return Chart(
+        name="durations", title="How long intervals took", said=said, figure={"data": traces, "layout": layout}
+    )
+
+
+def throughput(series: Mapping[tuple[str, str], Mapping[int, int]], *, now: datetime) -> Chart | None:
+    """Tasks done per five minutes over three hours, by (service, pool). None where nothing was done."""
+    last = int(now.timestamp() // BUCKET_S)
+    buckets = list(range(last - BUCKETS + 1, last + 1))
+    times = [datetime.fromtimestamp(bucket * BUCKET_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for bucket in buckets]
+    traces = []
+    for at, ((service, pool), counts) in enumerate(sorted(series.items())):
+        if any(counts.get(bucket) for bucket in buckets):
+            traces.append(
+                {
+                    "type": "bar",
+                    "name": f"{service} · {pool}",
+                    "tone": f"series{at % 6}",
+                    "x": times,
+                    "y": [counts.get(bucket, 0) for bucket in buckets],
+                    "hovertemplate": "%{fullData.name}<br>%{x|%H:%M} UTC: %{y} tasks<extra></extra>",
+                }
+            )
+    if not traces:
+        return None
+    done = sum(counts.get(bucket, 0) for counts in series.values() for bucket in buckets)
+    layout = {
+        "barmode": "stack",
+        "bargap": 0.1,
+        "showlegend": True,
+        "xaxis": {"type": "date", "tickformat": "%H:%M"},
+        "yaxis": {"title": "tasks in 5 min", "rangemode": "tozero"},
+    }
+    said = f"{done:,} tasks were done in the last three hours, in {len(traces)} pools."
+    return Chart(
+        name="throughput", title="Tasks done, last three hours", said=said, figure={"data": traces, "layout": layout}
+    )
+
+
+def storage(rows: Sequence[Mapping[str, Any]]) -> Chart | None:
+    """Bytes by kind, split by tier. None where nothing is stored."""
+    kinds = sorted({row["kind"] for row in rows}, key=lambda kind: sum(r["bytes"] for r in rows if r["kind"] == kind))
+    tiers = list(dict.fromkeys(row["tier"] for row in sorted(rows, key=lambda row: row["tier"] != "STANDARD")))
+    if not kinds:
+        return None
+    traces = []
+    for at, tier in enumerate(tiers):
+        held = {row["kind"]: row["bytes"] for row in rows if row["tier"] == tier}
+        traces.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": tier,
+                "tone": f"series{at % 6}",
+                "y": kinds,
+                "x": [held.get(kind, 0) / 1e9 for kind in kinds],
+                "hovertemplate": "%{y} in %{fullData.name}: %{x:.3f} GB<extra></extra>",
+            }
+        )
+    layout = {
+        "barmode": "stack",
+        "showlegend": True,
+        "xaxis": {"title": "GB"},
+        "yaxis": {"automargin": True},
+        "bargap": 0.25,
+    }
+    total = sum(row["bytes"] for row in rows)
+    said = f"{total / 1e9:,.2f} GB in {len(kinds)} kinds and {len(tiers)} tiers."
+    return Chart(name="storage", title="What lies where", said=said, figure={"data": traces, "layout": layout})
+
+
+def _span(seconds: float) -> str:
+    from console.output import span
+
+    return span(seconds)
