@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chassis.ledger.ledger import Connection
+from chassis.ledger.ledger import Connection, Tx
 from chassis.ledger.queue import lease_of
 from chassis.ledger.tasks import Before, Ending, Lease
 from chassis.telemetry import fixed
@@ -52,12 +52,15 @@ async def ending_of(conn: Connection, lease: Lease) -> Ending | None:
     return Ending(ending) if ending is not None else None
 
 
-async def link_done(conn: Connection, belongs_to: str, kind: str) -> None:
+async def link_done(tx: Tx, belongs_to: str, kind: str) -> None:
     """Link the current span to the attempts that ended the tasks of this kind well."""
-    rows = await conn.fetch(DONE_OF, belongs_to, kind)
+    rows = await tx.conn.fetch(DONE_OF, belongs_to, kind)
     link_arrivals(
         [
-            fixed.link(fixed.ids_of(row["key"], f"{row['incarnation']}-{row['epoch']}"), cause=row["traceparent"])
+            fixed.link(
+                fixed.ids_of_attempt(tx.service, row["key"], f"{row['incarnation']}-{row['epoch']}"),
+                cause=row["traceparent"],
+            )
             for row in rows
         ]
     )

@@ -50,6 +50,11 @@ def ids_of(about: str, version: str = "") -> Ids:
     return Ids(trace_id=int.from_bytes(thing[:16]) or 1, span_id=int.from_bytes(version_of_it[:8]) or 1)
 
 
+def ids_of_attempt(service: str, task: str, attempt: str) -> Ids:
+    """`attempt` is `<incarnation>-<epoch>`; two services may have tasks of one name."""
+    return ids_of(f"{service}/{task}", attempt)
+
+
 def start(
     tracer: trace.Tracer,
     name: str,

@@ -60,7 +60,7 @@ def trail(service: str, lease: Lease, before: Before | None) -> Iterator[Trail]:
     attempt before it ended."""
     links = []
     if before is not None:
-        links.append(_link_to_attempt(lease, before))
+        links.append(_link_to_attempt(service, lease, before))
         if before.ending is Ending.waiting:
             _tell_wait(service, lease, before)
     span = _start(service, lease, links=links)
@@ -73,7 +73,7 @@ def trail(service: str, lease: Lease, before: Before | None) -> Iterator[Trail]:
 
 def tell_lost(service: str, lease: Lease, *, now: datetime, before: Before | None) -> None:
     """The span of an attempt whose worker never came back, from its claim to the end that the sweep gave it."""
-    links = [_link_to_attempt(lease, before)] if before is not None else []
+    links = [_link_to_attempt(service, lease, before)] if before is not None else []
     span = _start(service, lease, links=links, began=_ns(lease.started_at))
     span.set_attribute(ENDING, Ending.loss.value)
     span.set_attribute("cohortstream.host", lease.owner.partition("/")[0])
@@ -89,7 +89,7 @@ def _start(service: str, lease: Lease, *, links: list[Link], began: int | None =
     return fixed.start(
         tracer(),
         f"{service} {lease.kind}",
-        fixed.ids_of(lease.key, lease.attempt),
+        fixed.ids_of_attempt(service, lease.key, lease.attempt),
         cause=lease.traceparent,
         kind=SpanKind.CONSUMER,
         attributes=_about(lease),
@@ -103,11 +103,11 @@ def _tell_wait(service: str, lease: Lease, before: Before) -> None:
     span = fixed.start(
         tracer(),
         f"{service} waiting",
-        fixed.ids_of(lease.key, f"before {lease.attempt}"),
+        fixed.ids_of_attempt(service, lease.key, f"before {lease.attempt}"),
         cause=lease.traceparent,
         kind=SpanKind.INTERNAL,
         attributes=_about(lease) | {"cohortstream.waited_for": waited_for(before.reason)},
-        links=[_link_to_attempt(lease, before)],
+        links=[_link_to_attempt(service, lease, before)],
         began=_ns(before.ended_at),
     )
     span.end(max(_ns(before.ended_at), min(_ns(lease.started_at), time_ns())))
@@ -120,9 +120,11 @@ def waited_for(reason: str | None) -> str:
     return "a person"
 
 
-def _link_to_attempt(lease: Lease, before: Before) -> Link:
+def _link_to_attempt(service: str, lease: Lease, before: Before) -> Link:
     return fixed.link(
-        fixed.ids_of(lease.key, before.attempt), cause=lease.traceparent, attributes={ENDING: before.ending.value}
+        fixed.ids_of_attempt(service, lease.key, before.attempt),
+        cause=lease.traceparent,
+        attributes={ENDING: before.ending.value},
     )
 
 

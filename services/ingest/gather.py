@@ -44,7 +44,7 @@ async def gather(tx: Tx, run: str) -> None:
     rejected = [sample for sample in refused if sample["state"] == "failed"]
     parts = list(in_parts(announced))
     if parts:
-        await link_done(tx.conn, run, CHECK)
+        await link_done(tx, run, CHECK)
         await _announce(tx, row, parts, rejected=len(rejected))
     total = row["parts"] + len(parts)
     if total:

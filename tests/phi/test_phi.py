@@ -39,7 +39,9 @@ def test_the_site_did_what_was_asked(lived: tuple[Lived, bool]) -> None:
     assert types >= {"run.completed", "run.rejected", "sample.failed", "gvcf.ready", "panel.released"}
     assert {one.kind for one in left.objects} >= {"fastq", "card", "cram", "gvcf", "vcf", "parquet", "report"}
     assert any(path == "/v1/metrics" for path, _ in left.sent)
-    assert any(path == "/v1/traces" for path, _ in left.sent)
+    spans = [body for path, body in left.sent if path == "/v1/traces"]
+    for name in (b"tool samtools view", b"publish gvcf.ready", b"process gvcf.ready", b"COMMIT align"):
+        assert any(name in body for body in spans), name
 
 
 def test_no_event_names_anyone(lived: tuple[Lived, bool]) -> None:
