@@ -19,6 +19,7 @@ from chassis.storage.store import (
     ObjectMissing,
     RestoreTier,
     Stored,
+    TierProbe,
     UnfinishedUpload,
     Unsupported,
     checked_tags,
@@ -47,6 +48,9 @@ class FileStore:
         """Nothing to find out, save that the folder can be written: raises Rejected ACCESS_DENIED."""
         await asyncio.to_thread(self._folder.probe)
         return self.capabilities
+
+    async def probe_tiers(self) -> TierProbe:
+        return TierProbe()
 
     def uri(self, key: str) -> str:
         return uris.uri_of(self._folder.base, key)

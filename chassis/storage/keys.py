@@ -5,7 +5,8 @@ landing/<run>/<file>                                           the run's own pap
 working/<service>/<task>/<incarnation>-<epoch>/<name>          one attempt of one task; a zombie writes only here
 working/manifests/<sha256>.json                                lists too long for an event, named by content
 released/<cohort>/<freeze number>/<name>                       what people get
-archive/<name>                                                 what the archive keeps for itself
+archive/<name>                                                 what the archive keeps for itself; in a cold place:
+archive/<2 digits>/<sha256>/<count>-<incarnation>-<epoch>      the copy that one attempt of one act made
 working/incarnations/<number>.json                             lives of the ledgers: a number is taken once
 reference/<digest>/<name>, reference/names/<name>.json         bundles and the names that point at them
 """
@@ -28,6 +29,9 @@ SEGMENT_LIMIT = 200
 _SEGMENT = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._=+@,:-]{{0,{SEGMENT_LIMIT - 1}}}")
 _HEX = re.compile(r"[0-9a-f]+")
 _ATTEMPT = re.compile(r"working/(?P<service>[a-z]+)/(?P<task>[^/]+)/(?P<incarnation>\d+)-(?P<epoch>\d+)(?:/.*)?")
+_COLD_COPY = re.compile(
+    r"archive/[0-9a-f]{2}/(?P<artifact>[0-9a-f]{64})/(?P<count>\d+)-(?P<incarnation>\d+)-(?P<epoch>\d+)"
+)
 _SERVICE = re.compile(r"[a-z][a-z_]{0,30}")
 _SLUG_LIMIT = 100
 
@@ -121,6 +125,34 @@ def released(*, cohort: str, freeze: int, name: str) -> str:
 
 def archived(*, name: str) -> str:
     return checked(f"{ARCHIVE}/{name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColdCopy:
+    """Which attempt made a copy in a cold place. `count`: of the fact that condemned the artifact to go there."""
+
+    artifact: str
+    count: int
+    incarnation: int
+    epoch: int
+
+    @property
+    def folder(self) -> str:
+        """Of all copies of that content."""
+        return f"{ARCHIVE}/{_hex(self.artifact, 64)[:2]}/{self.artifact}"
+
+    @property
+    def key(self) -> str:
+        return checked(f"{self.folder}/{self.count}-{self.incarnation}-{self.epoch}")
+
+
+def cold_copy_of(key: str) -> ColdCopy | None:
+    """None for keys of other kinds."""
+    found = _COLD_COPY.fullmatch(key)
+    if found is None:
+        return None
+    count, incarnation, epoch = (int(found[name]) for name in ("count", "incarnation", "epoch"))
+    return ColdCopy(artifact=found["artifact"], count=count, incarnation=incarnation, epoch=epoch)
 
 
 def reference(*, digest: str, name: str) -> str:

@@ -21,14 +21,15 @@ CONNECTIONS = 32
 
 
 @asynccontextmanager
-async def open_store(settings: StoreSettings) -> AsyncIterator[Store]:
-    """The store, probed. Raises Rejected CONFIG_VALUE for a base of another form, ACCESS_DENIED, BUCKET_MISSING;
-    StoreUnavailable when it does not answer."""
+async def open_store(settings: StoreSettings, *, probe: bool = True) -> AsyncIterator[Store]:
+    """The store, probed. Unprobed it is trusted with nothing: each write is read back. Raises Rejected CONFIG_VALUE for
+    a base of another form, ACCESS_DENIED, BUCKET_MISSING; StoreUnavailable when it does not answer."""
     if settings.base.startswith("file:///") and len(settings.base) > len("file:///"):
         from chassis.storage.file import FileStore
 
         folder = FileStore(root=Path(unquote(settings.base.removeprefix("file://"))))
-        await folder.probe()
+        if probe:
+            await folder.probe()
         yield folder
         return
     named = _S3.fullmatch(settings.base)
@@ -49,7 +50,8 @@ async def open_store(settings: StoreSettings) -> AsyncIterator[Store]:
             prefix=named["prefix"] or "",
             patience_s=settings.patience_seconds,
         )
-        await store.probe()
+        if probe:
+            await store.probe()
         yield store
 
 

@@ -24,6 +24,7 @@ from chassis.storage.store import (
     RestoreTier,
     Stored,
     StoreUnavailable,
+    TierProbe,
     UnfinishedUpload,
     checked_tags,
     content_changed,
@@ -77,6 +78,9 @@ class S3Store(S3Objects):
         self._uploads.conditional = "conditional-put" in self._capabilities
         self._uploads.replacing = "conditional-replace" in self._capabilities
         return self._capabilities
+
+    async def probe_tiers(self) -> TierProbe:
+        return await s3_probe.tiers(self._calls, base=self._base, prefix=self._prefix)
 
     async def put_file(
         self, key: str, path: Path, *, sha256: str | None = None, tags: Mapping[str, str], if_absent: bool = False

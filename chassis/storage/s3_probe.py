@@ -12,7 +12,7 @@ from botocore import exceptions as boto
 from chassis.errors import Rejected
 from chassis.storage.s3_calls import PRECONDITION, Calls, code_of, status_of
 from chassis.storage.s3_upload import version_in
-from chassis.storage.store import tags_of
+from chassis.storage.store import StoreUnavailable, TierProbe, tags_of
 
 WRONG_SUM = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 """The SHA-256 of nothing that anyone has found."""
@@ -40,6 +40,25 @@ async def capabilities(calls: Calls, *, base: str, prefix: str) -> frozenset[str
     finally:
         await trial.remove()
     return frozenset(seen)
+
+
+CLASSES = ("STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
+
+
+async def tiers(calls: Calls, *, base: str, prefix: str) -> TierProbe:
+    """Each class with a few bytes of its own: some stores refuse a class, others take it and keep STANDARD."""
+    kept: set[str] = set()
+    restores = False
+    for storage_class in CLASSES:
+        trial = _Trial(calls, key=f"{prefix}working/probe/{uuid.uuid4().hex}", uri=f"{base}/working/probe")
+        try:
+            if await trial.keeps_class(storage_class):
+                kept.add(storage_class)
+                if storage_class == "GLACIER":
+                    restores = await trial.restores()
+        finally:
+            await trial.remove()
+    return TierProbe(classes=frozenset(kept), restores=restores)
 
 
 class _Trial:
@@ -88,6 +107,14 @@ class _Trial:
             return False
         answer = await self._calls.call("head_object", uri=self._uri, Key=self._key)
         return bool(answer.get("StorageClass") == storage_class)
+
+    async def restores(self) -> bool:
+        wish = {"Days": 1, "GlacierJobParameters": {"Tier": "Bulk"}}
+        try:
+            await self._calls.call("restore_object", uri=self._uri, Key=self._key, RestoreRequest=wish)
+        except (boto.ClientError, StoreUnavailable):
+            return False
+        return True
 
     async def remove(self) -> None:
         for version in dict.fromkeys(self._versions):

@@ -96,6 +96,15 @@ class UnfinishedUpload:
     started: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierProbe:
+    """What a store really did when it was tried: the storage classes that it reported back, and whether it took a
+    request to restore."""
+
+    classes: frozenset[str] = frozenset()
+    restores: bool = False
+
+
 class ObjectMissing(Exception):
     """No object (or not that version) under this URI."""
 
@@ -148,6 +157,11 @@ class Store(Protocol):
 
     async def probe(self) -> frozenset[str]:
         """Try what this store really does (compatible stores differ) and keep the answer in `capabilities`."""
+        ...
+
+    async def probe_tiers(self) -> TierProbe:
+        """Store a few bytes in each storage class and ask for one back; nothing stays. Some classes are billed for
+        months: once at the archive's start, not in each process."""
         ...
 
     def uri(self, key: str) -> str: ...

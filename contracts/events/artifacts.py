@@ -82,9 +82,11 @@ class ArtifactTiered(_OfArtifact):
     TYPE: ClassVar[str] = "artifact.tiered"
 
     tier: Name
-    """The storage class it lies in now."""
+    """The storage class it lies in now; COLD: a cold place of its own, with a stub left under `uri`."""
     policy: Name
     """The archive policy that moved it."""
+    lies_at: Uri | None = None
+    """Where its bytes lie, when not under `uri` alone: the verified copy in the cold place."""
 
 
 class ArtifactRestored(_OfArtifact):

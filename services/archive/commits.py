@@ -96,13 +96,15 @@ async def not_acted(tx: Tx, lease: Lease, rejection: Rejection) -> None:
 
 async def _moved(tx: Tx, task: ActTask, result: Mapping[str, Any]) -> None:
     version = result["version"]
-    held = await tx.conn.fetchval(statements.MOVED, task.artifact, task.uri, task.count, task.action, version)
+    held = await tx.conn.fetchval(
+        statements.MOVED, task.artifact, task.uri, task.count, task.action, version, result.get("cold")
+    )
     if held is None:
         raise _changed(task)
-    await _told_tiered(tx, task, tier=task.action, version=version)
+    await _told_tiered(tx, task, tier=task.action, version=version, cold=result.get("cold"))
 
 
-async def _told_tiered(tx: Tx, task: ActTask, *, tier: str, version: str | None) -> None:
+async def _told_tiered(tx: Tx, task: ActTask, *, tier: str, version: str | None, cold: str | None = None) -> None:
     await outbox.add(
         tx,
         ArtifactTiered(
@@ -113,6 +115,7 @@ async def _told_tiered(tx: Tx, task: ActTask, *, tier: str, version: str | None)
             count=await tell(tx, task.artifact),
             tier=tier,
             policy=task.policy,
+            lies_at=cold,
         ),
     )
 
@@ -149,10 +152,12 @@ async def _spare(tx: Tx, task: ActTask, why: str, *, not_again_before: datetime 
 
 
 async def _out_of_reach(tx: Tx, task: ActTask, result: Mapping[str, Any]) -> None:
-    """Spared, and the content has another version now: where it lies is what the last fact says, so one is told."""
+    """Spared, and the content has another version now, or lies apart too: where it lies is what the last fact says, so
+    one is told."""
     await _spare(tx, task, str(result["why"]))
-    await tx.conn.execute(statements.ANOTHER_VERSION, task.artifact, task.uri, result["version"], STANDARD)
-    await _told_tiered(tx, task, tier=STANDARD, version=result["version"])
+    tier, version, cold = str(result.get("tier", STANDARD)), result["version"], result.get("cold")
+    await tx.conn.execute(statements.ANOTHER_VERSION, task.artifact, task.uri, version, tier, cold)
+    await _told_tiered(tx, task, tier=tier, version=version, cold=cold)
 
 
 async def _missing(tx: Tx, artifact: str, uri: str) -> None:
@@ -164,12 +169,16 @@ async def restored(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
     """It can be read: tell everyone who waits. The ledger learns the tier that the store says, if it was mistaken."""
     task = RestoreTask.of(lease)
     until = None if result["until"] is None else datetime.fromisoformat(result["until"])
-    await tx.conn.execute(statements.RESTORED, task.artifact, task.number, until)
     await tx.conn.execute(statements.WANTED, task.artifact, task.days)
     for uri in result["missing"]:
         await _missing(tx, task.artifact, uri)
     for uri, copy in result["copies"].items():
         await tx.conn.execute(statements.SEEN_IN, task.artifact, uri, copy["tier"])
+        if "cold" in copy:
+            wanted = await tx.conn.fetchval(statements.BROUGHT_BACK, task.artifact, uri, copy["version"], copy["cold"])
+            # the archive takes it away again, and not before: it is readable for as long as anyone asked
+            until = min(until, wanted) if until is not None and wanted is not None else wanted
+    await tx.conn.execute(statements.RESTORED, task.artifact, task.number, until)
     uri, copy = next(iter(result["copies"].items()))
     row = await tx.conn.fetchrow(statements.COPY, task.artifact, uri)
     assert row is not None
@@ -188,7 +197,7 @@ async def restored(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
 
 async def not_restored(tx: Tx, lease: Lease, rejection: Rejection) -> None:
     task = RestoreTask.of(lease)
-    await tx.conn.execute(statements.RESTORE_REFUSED, task.artifact, task.number)
+    await tx.conn.execute(statements.RESTORE_REFUSED, task.artifact, task.number, rejection.code)
     if rejection.code == "OBJECT_MISSING":
         for uri in task.uris:
             await _missing(tx, task.artifact, uri)

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
+from chassis.storage.stub import COLD
 from contracts.values import ArtifactKind
 from services.archive.prices import STANDARD, Prices
 
@@ -49,6 +51,37 @@ class Recorded:
     """Someone asked to read it until then."""
     not_again_before: datetime | None = None
     """An act on it failed: no new one before this time."""
+    warm: bool = False
+    """It was brought back from the cold place and lies here too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiering:
+    """How objects go cold here, as the archive found out at its start. `said`: that in words."""
+
+    backend: Literal["storage-class", "copy", "none"]
+    said: str
+    classes: frozenset[str] | None = None
+    """Storage classes that the store kept when it was tried; None: not tried."""
+    cold: str | None = None
+    """The base of the cold place, where one can be used."""
+    place_id: str | None = None
+    """What the cold place says of itself: a folder on which nothing is mounted does not say it."""
+
+    def refuses(self, action: str) -> str | None:
+        """Why nothing can be moved there; None where it can."""
+        if self.backend == "none":
+            return self.said
+        if action == COLD:
+            return None if self.cold is not None else "no cold place is named ([cold] base)"
+        if self.backend == "copy":
+            return f"{action} is read at once, and the cold place is not: it stays"
+        if self.classes is not None and action not in self.classes:
+            return f"the store does not keep {action}"
+        return None
+
+
+STORAGE_CLASS = Tiering(backend="storage-class", said="the store has storage classes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +171,4 @@ class Facts:
     freezes: tuple[Freeze, ...] = ()
     holds: tuple[Hold, ...] = ()
     prices: Prices
-    tiers: bool = True
-    """Whether the store has storage classes at all."""
-    store: str = "s3"
-    """The store's scheme, for the sentence that says so."""
+    tiering: Tiering = STORAGE_CLASS

@@ -9,16 +9,14 @@ import asyncpg
 
 from contracts.values import ArtifactKind
 from services.archive import statements
-from services.archive.facts import Check, Cram, Facts, Freeze, Gvcf, Hold, Lane, Recorded, State
+from services.archive.facts import Check, Cram, Facts, Freeze, Gvcf, Hold, Lane, Recorded, State, Tiering
 from services.archive.prices import Prices
 
 if TYPE_CHECKING:
     from chassis.ledger.ledger import Connection
 
 
-async def facts_for(
-    conn: Connection, artifacts: Sequence[Recorded], *, prices: Prices, tiers: bool, store: str
-) -> Facts:
+async def facts_for(conn: Connection, artifacts: Sequence[Recorded], *, prices: Prices, tiering: Tiering) -> Facts:
     """Everything that bears on these artifacts. Statements of one transaction; rows may change between two of them,
     so whoever acts on the answer locks the artifact and asks again."""
     ids = [artifact.id for artifact in artifacts]
@@ -36,8 +34,7 @@ async def facts_for(
         freezes=tuple(_freeze(row) for row in await conn.fetch(statements.FREEZES, members, subjects)),
         holds=tuple(Hold(**dict(row)) for row in await conn.fetch(statements.HOLDS, ids)),
         prices=prices,
-        tiers=tiers,
-        store=store,
+        tiering=tiering,
     )
 
 
@@ -57,6 +54,7 @@ def recorded(row: asyncpg.Record) -> Recorded:
         state=State(row["state"]),
         wanted_until=row["wanted_until"],
         not_again_before=row["not_again_before"],
+        warm=row["warm_since"] is not None,
     )
 
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from chassis.ledger.ledger import Ledger
 from chassis.service import Loop, Running
 from chassis.storage import keys
 from chassis.storage.store import ObjectFacts, ObjectMissing, Store, StoreUnavailable
+from chassis.storage.stub import COLD, STUB_LIMIT, Stub
 from contracts.values import Artifact, ArtifactKind
 from services.archive import record, statements
 from services.archive.policies import Rules
+from services.archive.prices import STANDARD
+from services.archive.standing import tiering_of
 from services.archive.sweep import repeat
+from services.archive.tiers.places import IDENTITY, Places
 
 log = logging.getLogger(__name__)
 
@@ -43,28 +49,23 @@ class Inventory:
     ledger: Ledger
     store: Store
     rules: Rules
+    cold: Store | None = None
+    """The cold place, where one is used: what no fact names is found there too."""
 
     async def run(self) -> int:
         """Take it; the former one is shown until this one is whole. Returns its number."""
         async with self.ledger.connection() as conn:
             number = await conn.fetchval(statements.INVENTORY_BEGINS)
         objects = size = 0
-        async for batch in _batches(self.store):
-            objects += len(batch)
-            size += sum(facts.size for facts in batch)
-            await self._write(number, await self._unnamed(batch))
-        uploads = [
-            Unnamed(
-                uri=f"{self.store.base}/{upload.key}",
-                what="unfinished upload",
-                kind=None,
-                tier="STANDARD",
-                size=None,
-                modified=upload.started,
-            )
-            async for upload in self.store.unfinished_uploads("")
-        ]
-        await self._write(number, uploads)
+        for store in (self.store, self.cold):
+            if store is None:
+                continue
+            look = self._unnamed if store is self.store else partial(self._unnamed_cold, store)
+            async for batch in _batches(store):
+                objects += len(batch)
+                size += sum(facts.size for facts in batch)
+                await self._write(number, await look(batch))
+            await self._write(number, await _unfinished(store, STANDARD if store is self.store else COLD))
         async with self.ledger.transaction() as tx:
             await tx.conn.execute(statements.INVENTORY_ENDS, number, objects, size)
             await tx.conn.execute(statements.INVENTORY_FORGET, number)
@@ -79,7 +80,7 @@ class Inventory:
             withdrawn = [row["subject"] for row in await conn.fetch(statements.WITHDRAWN)]
         found = []
         for facts in batch:
-            if facts.uri in named:
+            if facts.uri in named or await self._left_behind(facts):
                 continue
             sample = next((sample for sample in withdrawn if sample in facts.key), None)
             if sample is not None:
@@ -101,6 +102,47 @@ class Inventory:
                 )
             )
         return found
+
+    async def _unnamed_cold(self, cold: Store, batch: Sequence[ObjectFacts]) -> list[Unnamed]:
+        """Copies that no act came to use, unless it is still at work. A withdrawn sample's are purged as its own."""
+        uris = [facts.uri for facts in batch]
+        writers = {facts.uri: keys.cold_copy_of(facts.key) for facts in batch}
+        acts = [f"act:{writer.artifact}:{writer.count}" for writer in writers.values() if writer is not None]
+        async with self.ledger.connection() as conn:
+            named = {row["uri"] for row in await conn.fetch(statements.KNOWN, uris)}
+            live = {row["key"] for row in await conn.fetch(statements.ACTS_LIVE, acts)}
+            withdrawn = {row["subject"] for row in await conn.fetch(statements.WITHDRAWN)}
+        found = []
+        for facts in batch:
+            writer = writers[facts.uri]
+            at_work = writer is not None and f"act:{writer.artifact}:{writer.count}" in live
+            if facts.uri in named or at_work or facts.key == IDENTITY:
+                continue
+            try:
+                tags = await cold.read_tags(facts.uri)
+            except ObjectMissing:
+                continue
+            kind, subject = tags.get("kind", UNKNOWN_KIND), tags.get("subject", "")
+            if subject in withdrawn and kind in set(ArtifactKind):
+                head = await cold.head(facts.uri)
+                if head is not None and head.sha256 is not None:
+                    await self._enrol(head, ArtifactKind(kind), subject=subject, tier=COLD)
+            what = "cold copy that no fact names" if writer is not None else "not written by this system"
+            found.append(
+                Unnamed(uri=facts.uri, what=what, kind=kind, tier=COLD, size=facts.size, modified=facts.modified)
+            )
+        return found
+
+    async def _left_behind(self, facts: ObjectFacts) -> bool:
+        """A stub of what was purged, by a worker that came back from the dead: it holds nothing, and goes."""
+        if facts.size > STUB_LIMIT:
+            return False
+        async with self.ledger.connection() as conn:
+            purged = await conn.fetchval(statements.PURGED_THERE, facts.uri)
+        head = await self.store.head(facts.uri) if purged else None
+        if head is None or head.cold is None or head.readable():
+            return False
+        return await self.store.delete(facts.uri, version=head.version)
 
     async def _first_seen(self, facts: ObjectFacts) -> str | None:
         """Its kind by its tag, after recording it where a policy means such objects. None when it is gone already."""
@@ -126,7 +168,7 @@ class Inventory:
         if kind in set(ArtifactKind):
             await self._enrol(head, ArtifactKind(kind), subject=sample)
 
-    async def _enrol(self, head: ObjectFacts, kind: ArtifactKind, *, subject: str) -> None:
+    async def _enrol(self, head: ObjectFacts, kind: ArtifactKind, *, subject: str, tier: str = STANDARD) -> None:
         assert head.sha256 is not None
         writer = keys.attempt_of(head.key)
         artifact = Artifact(kind=kind, id=head.sha256, uri=head.uri, size=head.size, version=head.version)
@@ -138,6 +180,7 @@ class Inventory:
                 subject=subject,
                 rank=record.FOUND,
                 found_at=head.modified,
+                tier=tier,
             )
 
     async def _write(self, number: int, found: Sequence[Unnamed]) -> None:
@@ -165,6 +208,43 @@ def what(key: str) -> str:
             return "not written by this system"
 
 
+async def _unfinished(store: Store, tier: str) -> list[Unnamed]:
+    return [
+        Unnamed(
+            uri=f"{store.base}/{upload.key}",
+            what="unfinished upload",
+            kind=None,
+            tier=tier,
+            size=None,
+            modified=upload.started,
+        )
+        async for upload in store.unfinished_uploads("")
+    ]
+
+
+async def mend(ledger: Ledger, store: Store, cold: Store | None) -> int:
+    """Of what is held since an act had begun, a worker that came back from the dead may have deleted what has the
+    name. Its copy lies apart; a stub says so to whoever reads. Returns how many were mended."""
+    mended = 0
+    async with ledger.connection() as conn:
+        rows = await conn.fetch(statements.HELD_LATE)
+    for row in rows:
+        place = store if row["cold_uri"].startswith(f"{store.base}/") else cold
+        if place is None or await store.head(row["uri"]) is not None:
+            continue
+        copy = await place.head(row["cold_uri"])
+        if copy is None or copy.sha256 != row["id"]:
+            continue
+        stub = Stub(sha256=row["id"], size=copy.size, place=row["cold_uri"])
+        tags = await place.read_tags(row["cold_uri"])
+        left = await store.leave_stub(row["uri"], stub=stub, version=None, tags=tags)
+        async with ledger.connection() as conn:
+            await conn.execute(statements.ANOTHER_VERSION, row["id"], row["uri"], left.version, COLD, row["cold_uri"])
+        log.warning("what is held was deleted by name; a stub of its copy stands there", extra={"artifact": row["id"]})
+        mended += 1
+    return mended
+
+
 async def _batches(store: Store) -> AsyncIterator[list[ObjectFacts]]:
     batch: list[ObjectFacts] = []
     async for facts in store.list(""):
@@ -180,14 +260,27 @@ def inventorying(rules: Rules) -> Loop:
     """The loop that takes inventories for ever, in whichever consumer leads."""
 
     async def loop(running: Running) -> None:
-        inventory = Inventory(ledger=running.ledger, store=running.store, rules=rules)
-
         async def once() -> None:
             try:
-                await inventory.run()
+                async with _cold(running) as cold:
+                    await mend(running.ledger, running.store, cold)
+                    await Inventory(ledger=running.ledger, store=running.store, rules=rules, cold=cold).run()
             except StoreUnavailable as away:
                 log.warning("no inventory: the store is away", extra={"said": away.said})
 
         await repeat(running.ledger, "inventory", once, every=running.settings.archive.sweep_seconds)
 
     return loop
+
+
+@asynccontextmanager
+async def _cold(running: Running) -> AsyncIterator[Store | None]:
+    """None while no cold place was taken into use."""
+    async with running.ledger.connection() as conn:
+        tiering = await tiering_of(conn)
+    settings = running.settings.cold.store()
+    if settings is None or tiering.place_id is None:
+        yield None
+        return
+    async with Places(store=running.store, settings=settings, place_id=tiering.place_id).cold() as cold:
+        yield cold

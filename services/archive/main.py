@@ -11,13 +11,17 @@ from services.archive.inventory import inventorying
 from services.archive.policies import load_rules
 from services.archive.subscribers import subscriptions
 from services.archive.sweep import sweeping
+from services.archive.tiers.choice import checked
 
 NAME = "archive"
 WORKERS = "services.archive.workers"
+ACTING = "services.archive.acting"
 
 
 def build(settings: Settings) -> Service:
-    """The service with the policies that the settings name. Raises Rejected when these cannot be read."""
+    """The service with the policies that the settings name. Raises Rejected when these cannot be read, or where the
+    settings ask for copies and name no place for them."""
+    checked(settings)
     rules = load_rules(settings.archive.policies, prices=settings.cost.prices)
     return Service(
         name=NAME,
@@ -31,9 +35,9 @@ def build(settings: Settings) -> Service:
                 gave_up=commits.not_verified,
                 per="sample",
             ),
-            TaskKind(name="act", work=f"{WORKERS}:act", committed=commits.acted, gave_up=commits.not_acted),
+            TaskKind(name="act", work=f"{ACTING}:act", committed=commits.acted, gave_up=commits.not_acted),
             TaskKind(
-                name="restore", work=f"{WORKERS}:restore", committed=commits.restored, gave_up=commits.not_restored
+                name="restore", work=f"{ACTING}:restore", committed=commits.restored, gave_up=commits.not_restored
             ),
         ),
         loops=(sweeping(rules), inventorying(rules)),

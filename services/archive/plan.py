@@ -10,7 +10,7 @@ from chassis.storage.store import ARCHIVED_CLASSES
 from services.archive.facts import Cram, Facts, Recorded, State
 from services.archive.guards import GUARDS, Case, billed_until, day
 from services.archive.lineage import Lineage
-from services.archive.policies import Policy
+from services.archive.policies import RESTORED, TAKE_AWAY, Policy
 from services.archive.prices import PURGE, coldness, saving
 
 PROOF_BY_FINGERPRINT = frozenset({"cram-verified-fingerprint", "superseded"})
@@ -42,8 +42,8 @@ def plan(facts: Facts, policies: Sequence[Policy], now: datetime) -> tuple[Plann
         _planned(Case(artifact=artifact, policy=policy, lineage=lineage, now=now))
         for artifact in facts.artifacts
         if artifact.state is State.stored
-        for policy in policies
-        if policy.takes(kind=artifact.kind, stage=artifact.stage, tier=artifact.tier)
+        for policy in (*policies, TAKE_AWAY)
+        if policy.takes(kind=artifact.kind, stage=artifact.stage, tier=artifact.tier, warm=artifact.warm)
     )
 
 
@@ -114,9 +114,10 @@ def _not_due(case: Case) -> list[str]:
 def _never_now(case: Case) -> list[str]:
     artifact, action = case.artifact, case.policy.action
     why_not = []
-    if action != PURGE and not case.lineage.facts.tiers:
-        why_not.append(f"the {case.lineage.facts.store}:// store has no storage classes")
-    if action != PURGE and artifact.tier in ARCHIVED_CLASSES:
+    refused = None if action == PURGE else case.lineage.facts.tiering.refuses(action)
+    if refused is not None:
+        why_not.append(refused)
+    if action != PURGE and artifact.tier in ARCHIVED_CLASSES and not artifact.warm:
         why_not.append(f"it lies in {artifact.tier} and would have to be restored before it can move")
     if artifact.wanted_until is not None and case.now < artifact.wanted_until:
         why_not.append(f"someone asked to read it until {day(artifact.wanted_until)}")
@@ -126,6 +127,8 @@ def _never_now(case: Case) -> list[str]:
 
 
 def _note(case: Case) -> str | None:
+    if case.policy.name == RESTORED:
+        return "the copy that was brought back; it stays in the cold place"
     notes = []
     paid_until = billed_until(case)
     if paid_until is not None and case.now < paid_until:

@@ -15,7 +15,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from chassis.errors import Rejected, excerpt, reject
+from chassis.storage.store import ARCHIVED_CLASSES
+from chassis.storage.stub import COLD
 from contracts.values import ArtifactKind, Name
+from services.archive.facts import Tiering
 from services.archive.prices import EXAMPLES, PURGE, Price, coldness
 
 BUILT_IN = Path(__file__).parent / "policies.toml"
@@ -24,6 +27,11 @@ DEMO = Path(__file__).parent / "policies_demo.toml"
 
 WITHDRAWAL = "withdrawal"
 """The name under which a withdrawn sample's artifacts go. No policy of a file may bear it."""
+
+RESTORED = "restored-copy"
+"""The name under which a copy that was brought back from a cold place is taken away again. No policy of a file may bear
+it."""
+OWN_NAMES = (WITHDRAWAL, RESTORED)
 
 _AGE = re.compile(r"(\d{1,6})\s*([smhd])")
 _UNIT = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -73,7 +81,7 @@ class Policy(BaseModel):
     stage: Stage | None = None
     event: Trigger | None = None
     after: Annotated[timedelta, BeforeValidator(_age)] = timedelta(0)
-    storage_class: Literal["STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"] | None = None
+    storage_class: Literal["STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE", "COLD"] | None = None
     purge: bool = False
     guards: tuple[GuardName, ...] = ()
 
@@ -98,9 +106,20 @@ class Policy(BaseModel):
         proof = PROOF.get(kind) if self.purge else None
         return tuple(dict.fromkeys((*self.guards, *((proof,) if proof else ()), "no-hold")))
 
-    def takes(self, *, kind: ArtifactKind, stage: str, tier: str) -> bool:
-        """Whether this artifact is meant, and not as cold already."""
+    def takes(self, *, kind: ArtifactKind, stage: str, tier: str, warm: bool = False) -> bool:
+        """Whether this artifact is meant, and not as cold already. `warm`: it lies in a cold place and here too."""
+        if self.name == RESTORED:
+            return warm and tier == COLD
         return kind in self.kind and self.stage in (None, stage) and coldness(self.action) > coldness(tier)
+
+
+TAKE_AWAY = Policy(
+    name=RESTORED,
+    kind=tuple(ArtifactKind),
+    storage_class="COLD",
+    guards=("not-referenced-by-open-freeze", "no-hold"),
+)
+"""Under the same guards as any move: who holds it, and who asked to read it for so long, keeps it readable."""
 
 
 class _Document(BaseModel):
@@ -122,7 +141,18 @@ class Rules:
         return tuple(sorted({kind.value for policy in self.policies for kind in policy.kind}))
 
     def named(self, name: str) -> Policy | None:
-        return next((policy for policy in self.policies if policy.name == name), None)
+        return next((policy for policy in (*self.policies, TAKE_AWAY) if policy.name == name), None)
+
+    def under(self, tiering: Tiering) -> Rules:
+        """The same where objects go cold as copies: what must be restored before it is read goes to the cold place;
+        what should stay readable at once does not."""
+        if tiering.backend != "copy":
+            return self
+        policies = (
+            policy.model_copy(update={"storage_class": COLD}) if policy.storage_class in ARCHIVED_CLASSES else policy
+            for policy in self.policies
+        )
+        return Rules(policies=tuple(policies), prices=self.prices)
 
 
 def load_rules(path: Path | None = None, *, prices: Path | None = None) -> Rules:
@@ -138,10 +168,11 @@ def load_rules(path: Path | None = None, *, prices: Path | None = None) -> Rules
         raise _refused(
             "CONFIG_VALUE", path, f"policy {twice[0]} stands twice", "names are unique", "rename one of them"
         )
-    if WITHDRAWAL in names:
-        raise _refused(
-            "CONFIG_VALUE", path, f"a policy is called {WITHDRAWAL}", "that name is the archive's own", "rename it"
-        )
+    for own_name in OWN_NAMES:
+        if own_name in names:
+            raise _refused(
+                "CONFIG_VALUE", path, f"a policy is called {own_name}", "that name is the archive's own", "rename it"
+            )
     own = _read(prices, only="prices") if prices is not None else _Document()
     return Rules(policies=document.policy, prices={**examples.prices, **document.prices, **own.prices})
 

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chassis.storage.stub import COLD
+
 EXAMPLES = Path(__file__).parent / "prices.toml"
 GB = 1 << 30
 
 STANDARD = "STANDARD"
 PURGE = "purge"
-_COLDER = (STANDARD, "STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE", PURGE)
-"""Ascending: a policy never warms an object; that is what a restore is for."""
+_COLDER = (STANDARD, "STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE", COLD, PURGE)
+"""Ascending: a policy never warms an object; that is what a restore is for. What lies in a cold place stays there."""
 
 
 class Price(BaseModel):

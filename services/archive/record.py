@@ -18,11 +18,18 @@ NAMED, LISTED, FOUND = 0, 1, 2
 
 
 async def artifacts(
-    tx: Tx, named: Iterable[Artifact], *, stage: str, subject: str, rank: int = NAMED, found_at: datetime | None = None
+    tx: Tx,
+    named: Iterable[Artifact],
+    *,
+    stage: str,
+    subject: str,
+    rank: int = NAMED,
+    found_at: datetime | None = None,
+    tier: str = STANDARD,
 ) -> None:
     """Record each copy, and begin restores that were asked for before anyone had named it.
 
-    `found_at`: when the store got it, for copies that only the inventory knows.
+    `found_at`: when the store got it, for copies that only the inventory knows; `tier`: where it lies.
     """
     ids = []
     for artifact in named:
@@ -38,7 +45,7 @@ async def artifacts(
             subject,
             rank,
             found_at,
-            STANDARD,
+            tier,
         )
     for row in await tx.conn.fetch(statements.RESTORES_UNKNOWN, ids):
         await ask_restore(tx, row["artifact"], number=row["number"], days=row["days"])

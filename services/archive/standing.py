@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chassis.settings import Settings
-from chassis.storage.store import Store
 from contracts.values import Artifact, ArtifactKind
 from services.archive import statements, withdrawal
 from services.archive.condemn import grace
-from services.archive.facts import Recorded, State
+from services.archive.facts import Recorded, State, Tiering
 from services.archive.gather import facts_for, recorded
 from services.archive.guards import Case
 from services.archive.lineage import Lineage
@@ -26,18 +26,55 @@ NOW = "select ledger_now()"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lies:
+    """Where copies of an artifact lie besides their own places: URI -> URI of the copy. `place_id`: what the cold place
+    said of itself when it was taken into use."""
+
+    cold: Mapping[str, str] = field(default_factory=dict)
+    place_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """`why_not` is empty when the act may go on; the store must then have `replacements` as they were recorded."""
 
     why_not: tuple[str, ...]
     replacements: tuple[Artifact, ...] = ()
     guards: tuple[str, ...] = ()
+    lies: Lies = field(default_factory=Lies)
 
 
-async def standing_of(conn: Connection, task: ActTask, *, settings: Settings, store: Store) -> Standing:
+async def lies(conn: Connection, artifact: str) -> Lies:
+    copies = await conn.fetch(statements.COPIES, [artifact])
+    tiering = await conn.fetchrow(statements.TIERING)
+    return Lies(
+        cold={row["uri"]: row["cold_uri"] for row in copies if row["cold_uri"] is not None},
+        place_id=None if tiering is None else tiering["place_id"],
+    )
+
+
+async def tiering_of(conn: Connection) -> Tiering:
+    """As the archive's consumer decided it, which tried the stores."""
+    row = await conn.fetchrow(statements.TIERING)
+    if row is None:
+        return Tiering(backend="none", said="how objects go cold here is not decided yet")
+    classes = None if row["classes"] is None else frozenset(row["classes"])
+    return Tiering(
+        backend=row["backend"], said=row["said"], classes=classes, cold=row["cold"], place_id=row["place_id"]
+    )
+
+
+async def standing_of(conn: Connection, task: ActTask, *, settings: Settings) -> Standing:
+    """What the ledger says now of a condemned copy, and where else it lies."""
+    standing = await _judged(conn, task, settings=settings)
+    return replace(standing, lies=await lies(conn, task.artifact))
+
+
+async def _judged(conn: Connection, task: ActTask, *, settings: Settings) -> Standing:
     if task.policy == WITHDRAWAL:
         return await _standing_of_withdrawn(conn, task, settings=settings)
-    rules = load_rules(settings.archive.policies, prices=settings.cost.prices)
+    tiering = await tiering_of(conn)
+    rules = load_rules(settings.archive.policies, prices=settings.cost.prices).under(tiering)
     policy = rules.named(task.policy)
     if policy is None or policy.action != task.action:
         return Standing(why_not=("its policy is not in force any more",))
@@ -52,8 +89,7 @@ async def standing_of(conn: Connection, task: ActTask, *, settings: Settings, st
         conn,
         [artifact],
         prices=rules.prices,
-        tiers="tiers" in store.capabilities,
-        store=store.base.partition("://")[0],
+        tiering=tiering,
     )
     case = Case(artifact=artifact, policy=policy, lineage=Lineage(facts), now=now)
     why_not = unmet(case)

@@ -47,11 +47,12 @@ returning count
 
 PAGE = """
 select * from artifact
-where state = 'stored' and kind = any($1::text[]) and (id, uri) > ($2, $3)
+where state = 'stored' and (kind = any($1::text[]) or warm_since is not null) and (id, uri) > ($2, $3)
       and subject not in (select subject from withdrawn)
 order by id, uri limit $4
 """
-COPIES = "select * from artifact where id = any($1::text[]) order by id, uri"
+# What the inventory found in a cold place has no other name, and waits for its purge: nobody reads it there.
+COPIES = "select * from artifact where id = any($1::text[]) and not (rank = 2 and tier = 'COLD') order by id, uri"
 COPIES_LOCKED = "select * from artifact where id = $1 order by uri for update"
 COPY = "select * from artifact where id = $1 and uri = $2"
 COPY_LOCKED = "select * from artifact where id = $1 and uri = $2 for update"
@@ -141,16 +142,17 @@ select * from artifact where id = $1 and uri = $2 and state = 'condemned' and co
 MOVED = """
 update artifact set state = 'stored', since = (select ledger_now()), tier = $4, tier_since = (select ledger_now()),
                     version = $5, action = null, policy = null, not_before = null, condemned_count = null,
-                    last_act = null
+                    last_act = null, cold_uri = coalesce($6, cold_uri), warm_since = null
 where id = $1 and uri = $2 and state = 'condemned' and condemned_count = $3 returning kind
 """
 ANOTHER_VERSION = """
-update artifact set version = $3, tier = $4,
+update artifact set version = $3, tier = $4, cold_uri = coalesce($5, cold_uri),
                     tier_since = case when tier = $4 then tier_since else (select ledger_now()) end
 where id = $1 and uri = $2 and state = 'stored'
 """
 PURGED = """
-update artifact set state = 'purged', since = (select ledger_now()), action = null, not_before = null, version = $4
+update artifact set state = 'purged', since = (select ledger_now()), action = null, not_before = null, version = $4,
+                    cold_uri = null, warm_since = null
 where id = $1 and uri = $2 and state = 'condemned' and condemned_count = $3 returning kind
 """
 MISSING = """
@@ -229,12 +231,33 @@ update restore set state = 'readable', ended_at = (select ledger_now()), until =
 where artifact = $1 and number = $2 and state = 'asked'
 """
 RESTORE_REFUSED = """
-update restore set state = 'refused', ended_at = (select ledger_now())
+update restore set state = 'refused', ended_at = (select ledger_now()), code = $3
 where artifact = $1 and number = $2 and state = 'asked'
 """
 SEEN_IN = """
 update artifact set tier = $3, tier_since = case when tier = $3 then tier_since else (select ledger_now()) end
 where id = $1 and uri = $2 and tier is distinct from $3
+"""
+BROUGHT_BACK = """
+update artifact set version = $3, cold_uri = $4, warm_since = coalesce(warm_since, (select ledger_now()))
+where id = $1 and uri = $2 and state in ('stored', 'condemned') returning wanted_until
+"""
+
+# --- how objects go cold ----------------------------------------------------------------------------------------------
+
+TIERING = "select backend, said, classes, cold, place_id from tiering"
+TIERING_DECIDED = """
+insert into tiering (backend, said, classes, cold, place_id, decided_at)
+values ($1, $2, $3, $4, $5, (select ledger_now()))
+on conflict (one) do update set backend = $1, said = $2, classes = $3, cold = coalesce($4, tiering.cold),
+                                place_id = case when $4 is null then tiering.place_id else $5 end,
+                                decided_at = (select ledger_now())
+"""
+PLACE_KNOWN = "select place_id from tiering where cold = $1"
+HELD_LATE = """
+select a.* from artifact a
+where a.cold_uri is not null and a.state = 'stored'
+  and exists (select from hold h where h.artifact = a.id and h.late and h.released_at is null)
 """
 
 # --- inventory --------------------------------------------------------------------------------------------------------
@@ -243,7 +266,10 @@ INVENTORY_BEGINS = "insert into inventory_run (began_at) values ((select ledger_
 KNOWN = """
 select uri from artifact where uri = any($1::text[]) and state in ('stored', 'condemned', 'missing') and rank < 2
 union select uri from manifest where uri = any($1::text[])
+union select cold_uri from artifact where cold_uri = any($1::text[]) and state in ('stored', 'condemned', 'missing')
 """
+ACTS_LIVE = "select key from task where key = any($1::text[]) and state in ('leased', 'ready', 'waiting')"
+PURGED_THERE = "select true from artifact where uri = $1 and state = 'purged'"
 KINDS_SEEN = """
 select i.uri, i.kind from inventory i join status_inventory_run r using (number)
 where i.uri = any($1::text[]) and i.kind is not null

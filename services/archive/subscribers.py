@@ -119,7 +119,7 @@ async def on_restore_requested(tx: Tx, event: ArtifactRestoreRequested) -> None:
         statements.RESTORE, event.artifact, event.days, event.actor.name, event.reason, state
     )
     if copies and not await record.ask_restore(tx, event.artifact, number=number, days=event.days):
-        await tx.conn.execute(statements.RESTORE_REFUSED, event.artifact, number)
+        await tx.conn.execute(statements.RESTORE_REFUSED, event.artifact, number, "OBJECT_MISSING")
 
 
 async def on_withdrawal(tx: Tx, event: SampleWithdrawalRequested) -> None:

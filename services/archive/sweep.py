@@ -14,15 +14,18 @@ from chassis.ledger import queue
 from chassis.ledger.ledger import Ledger, Tx
 from chassis.ledger.trouble import TROUBLE, passes
 from chassis.service import Loop, Running
+from chassis.settings import Settings
+from chassis.storage.store import StoreUnavailable
 from contracts.values import Artifact, ArtifactKind, ReferenceId
 from services.archive import statements
 from services.archive.condemn import condemn, grace
-from services.archive.facts import Cram, Facts, Recorded
+from services.archive.facts import Cram, Facts, Recorded, Tiering
 from services.archive.gather import facts_for, recorded
 from services.archive.lineage import Lineage
 from services.archive.plan import Planned, decide, plan, unverified
-from services.archive.policies import WITHDRAWAL, Rules
+from services.archive.policies import OWN_NAMES, Rules
 from services.archive.tasks import LaneFiles, VerifyTask
+from services.archive.tiers.choice import decide_tiering
 from services.archive.withdrawal import sweep_withdrawn
 
 log = logging.getLogger(__name__)
@@ -37,12 +40,12 @@ STAND_BY_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """One pass over all artifacts, against the rules in force and what the store can do."""
+    """One pass over all artifacts, against the rules in force and how objects go cold here."""
 
     ledger: Ledger
     rules: Rules
-    tiers: bool
-    store: str
+    """As they are under that tiering."""
+    tiering: Tiering
     grace: timedelta
 
     async def run(self) -> int:
@@ -65,13 +68,13 @@ class Sweep:
             # A person may cancel an act as any other work: its copy must not stay condemned for ever.
             await tx.conn.execute(statements.STRANDED)
             await tx.conn.execute(
-                statements.STALE_POLICIES, [policy.name for policy in self.rules.policies] + [WITHDRAWAL]
+                statements.STALE_POLICIES, [policy.name for policy in self.rules.policies] + [*OWN_NAMES]
             )
             for tier, price in self.rules.prices.items():
                 await tx.conn.execute(statements.PRICE, tier, price.per_gb_month, price.overhead_bytes)
 
     async def _facts(self, tx: Tx, artifacts: Sequence[Recorded]) -> Facts:
-        return await facts_for(tx.conn, artifacts, prices=self.rules.prices, tiers=self.tiers, store=self.store)
+        return await facts_for(tx.conn, artifacts, prices=self.rules.prices, tiering=self.tiering)
 
     async def _weigh(self, tx: Tx, page: Sequence[Recorded]) -> int:
         facts = await self._facts(tx, page)
@@ -160,17 +163,25 @@ def sweeping(rules: Rules) -> Loop:
     """The loop that sweeps for ever, in whichever consumer leads."""
 
     async def loop(running: Running) -> None:
-        sweep = Sweep(
-            ledger=running.ledger,
-            rules=rules,
-            tiers="tiers" in running.store.capabilities,
-            store=running.store.base.partition("://")[0],
-            grace=grace(running.settings),
-        )
-        every = running.settings.archive.sweep_seconds
-        await repeat(running.ledger, "sweep", sweep.run, every=every)
+        decided: Tiering | None = None
+
+        async def once() -> None:
+            """What the stores can do is tried at the start; a cold place that was away, again in each round."""
+            nonlocal decided
+            if decided is None or _away(decided, running.settings):
+                async with running.ledger.connection() as conn:
+                    decided = await decide_tiering(running.settings, running.store, conn)
+            await Sweep(
+                ledger=running.ledger, rules=rules.under(decided), tiering=decided, grace=grace(running.settings)
+            ).run()
+
+        await repeat(running.ledger, "sweep", once, every=running.settings.archive.sweep_seconds)
 
     return loop
+
+
+def _away(tiering: Tiering, settings: Settings) -> bool:
+    return tiering.cold is None and settings.cold.base is not None and tiering.backend == "none"
 
 
 async def repeat(ledger: Ledger, name: str, work: Callable[[], Awaitable[object]], *, every: float) -> None:
@@ -183,6 +194,8 @@ async def repeat(ledger: Ledger, name: str, work: Callable[[], Awaitable[object]
                     await work()
                     took = time.monotonic() - began
                     await asyncio.sleep(max(every, took / BUSY_SHARE - took))
+        except StoreUnavailable as away:
+            log.warning("a round was broken off: the store is away", extra={"loop": name, "said": away.said})
         except TROUBLE as trouble:
             if not passes(trouble):
                 raise

@@ -17,7 +17,7 @@ from contracts.events import SampleWithdrawn
 from contracts.values import ArtifactKind
 from services.archive import statements
 from services.archive.condemn import condemn
-from services.archive.facts import Recorded
+from services.archive.facts import Recorded, Tiering
 from services.archive.gather import facts_for, recorded
 from services.archive.guards import Case, day, no_hold, not_referenced_by_open_freeze
 from services.archive.lineage import Lineage
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 PAGE = 200
 GUARD = "withdrawn"
 """What artifact.purged says of why it was let go."""
+NONE = Tiering(backend="none", said="a withdrawal moves nothing")
 # Not checked: of a file, such a policy would be refused, since nothing replaces what it purges.
 _RULE = Policy.model_construct(name=WITHDRAWAL, kind=tuple(ArtifactKind), purge=True)
 
@@ -47,7 +48,7 @@ async def why_not(
 ) -> tuple[str, ...]:
     """Why a withdrawn sample's artifact must not go yet: someone holds it, a freeze under way still needs it (until
     there is no more time), or it is another sample's too and that one has no copy of its own."""
-    facts = await facts_for(conn, [artifact], prices={}, tiers=False, store="")
+    facts = await facts_for(conn, [artifact], prices={}, tiering=NONE)
     case = Case(artifact=artifact, policy=_RULE, lineage=Lineage(facts), now=now)
     reasons = [no_hold(case)]
     if now < last_moment(deadline, grace):

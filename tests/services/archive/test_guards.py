@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contracts.values import ArtifactKind
-from services.archive.facts import Check, Cram, Facts, Freeze, Gvcf, Hold, Lane, Recorded, State
+from services.archive.facts import Check, Cram, Facts, Freeze, Gvcf, Hold, Lane, Recorded, State, Tiering
 from services.archive.plan import Planned, decide, plan, unverified
 from services.archive.policies import Policy, load_rules
 
@@ -228,7 +228,7 @@ def test_what_is_billed_anyhow_may_as_well_stay(tier: str, days: int) -> None:
 
 
 def test_a_store_without_tiers_says_so() -> None:
-    facts = replace(ALL, tiers=False, store="file")
+    facts = replace(ALL, tiering=Tiering(backend="none", said="the file:// store has no storage classes"))
     assert verdict(facts, policy("fastq"), FASTQ).why_not == ("the file:// store has no storage classes",)
     assert verdict(facts, FINGERPRINT, FASTQ).holds, "purging needs none"
 

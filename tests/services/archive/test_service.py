@@ -48,7 +48,8 @@ async def test_facts_become_a_plan_a_manifest_is_read_and_a_restore_is_answered(
             return bool(await conn.fetchval(statement, *values))
 
     kept = "select exists (select from status_plan where artifact = $1 and $2 = any(why_not))"
-    await until(lambda: said(kept, cram.id, "the file:// store has no storage classes"))
+    why_not = "the file:// store has no storage classes, and [cold] names no place for copies"
+    await until(lambda: said(kept, cram.id, why_not))
     await until(lambda: said("select exists (select from status_artifact where artifact = $1)", gvcf.id))
     await until(lambda: said("select exists (select from status_restore where state = 'readable')"))
     left = "select exists (select from status_inventory_object where uri like '%left.bam')"

@@ -23,7 +23,7 @@ from chassis.reference.cache import ReferenceCache
 from chassis.service import Service, locate
 from chassis.settings import Settings
 from chassis.storage.manifests import write_manifest
-from chassis.storage.store import Store, tags_of
+from chassis.storage.store import Store, StoreUnavailable, tags_of
 from chassis.tools.fingerprint import combine, reads_fingerprint_of_alignment, reads_fingerprint_of_fastq
 from chassis.worker.context import Parked, TaskContext, restore_of
 from chassis.worker.settle import settle
@@ -54,7 +54,9 @@ from contracts.values import (
 )
 from services.archive.condemn import grace
 from services.archive.policies import Rules, load_rules
+from services.archive.standing import tiering_of
 from services.archive.sweep import Sweep
+from services.archive.tiers.choice import decide_tiering
 from tests.support import events
 from tests.support.deliver import deliver
 
@@ -84,12 +86,12 @@ class Yard:
         assert all(receipt == "handled" for receipt in receipts), receipts
 
     async def sweep(self) -> int:
+        """As the consumer does it: how objects go cold is decided once."""
+        async with self.ledger.connection() as conn:
+            known = await conn.fetchval("select exists (select from tiering)")
+            tiering = await (tiering_of(conn) if known else decide_tiering(self.settings, self.store, conn))
         return await Sweep(
-            ledger=self.ledger,
-            rules=self.rules,
-            tiers="tiers" in self.store.capabilities,
-            store=self.store.base.partition("://")[0],
-            grace=grace(self.settings),
+            ledger=self.ledger, rules=self.rules.under(tiering), tiering=tiering, grace=grace(self.settings)
         ).run()
 
     async def pass_time(self, ahead: timedelta) -> None:
@@ -126,6 +128,8 @@ class Yard:
                 return outcome
             except Rejected as rejected:
                 return Failed(rejection=rejected.rejection)
+            except StoreUnavailable as away:
+                return Retry(reason=str(away), after=timedelta(seconds=1))
             except Parked as parked:
                 return Retry(reason="archived", after=timedelta(days=3), waits_for=restore_of(parked.artifact))
 
