@@ -14,6 +14,7 @@ from chassis.errors import Rejected, ToolFailed
 from chassis.tools.bwa import Aligner, BwaProgram, Pybwa, batches
 from chassis.tools.bwa_flags import pairing_in
 from chassis.tools.fastq import Read, read_pairs
+from tests.support.told import ATTRIBUTES, attributes_of, exit_codes, tools_told
 
 pytestmark = pytest.mark.tools
 
@@ -42,11 +43,16 @@ def _without(line: str) -> list[str]:
 
 
 def test_pybwa_writes_what_bwa_0_7_17_writes(fasta: Path, tmp_path: Path) -> None:
-    [records] = _aligned(Pybwa(), fasta, tmp_path / "log")
+    with tools_told() as told:
+        [records] = _aligned(Pybwa(), fasta, tmp_path / "log")
 
     with gzip.open(GOLDEN / "expected.sam.gz", "rt") as stream:
         expected = [_without(line) for line in stream]
     assert [_without(record.to_string()) for record in records] == expected
+    assert exit_codes(told) == [("tool bwa mem", 0)]
+    [span] = told.get_finished_spans()
+    assert set(attributes_of(span)) == ATTRIBUTES
+    assert attributes_of(span)["cohortstream.cpu_seconds"] > 0
 
 
 def test_threads_change_nothing(fasta: Path, tmp_path: Path) -> None:
@@ -108,8 +114,10 @@ print(len(reads), sys.argv[1:], file=sys.stderr)
 def test_the_program_gets_interleaved_pairs_and_its_records_are_streamed(fasta: Path, tmp_path: Path) -> None:
     program = BwaProgram(executable=str(_stand_in(tmp_path, ANSWERS)), batch_bases=20_000)
 
-    aligned = _aligned(program, fasta, tmp_path / "log")
+    with tools_told() as told:
+        aligned = _aligned(program, fasta, tmp_path / "log")
 
+    assert exit_codes(told) == [("tool bwa mem", 0)], "one span, however many batches"
     with gzip.open(GOLDEN / "expected.sam.gz", "rt") as stream:
         assert [record.query_name for batch in aligned for record in batch] == [line.split("\t")[0] for line in stream]
     assert len(aligned) > 3
@@ -118,21 +126,22 @@ def test_the_program_gets_interleaved_pairs_and_its_records_are_streamed(fasta: 
 
 
 @pytest.mark.parametrize(
-    ("body", "out_of_memory"),
+    ("body", "out_of_memory", "status"),
     [
-        ("print('[E::bwa_idx_load] fail to locate the index', file=sys.stderr); sys.exit(1)", False),
-        ("import os; print('@SQ\\tSN:one\\tLN:4000', flush=True); os.kill(os.getpid(), 9)", True),
+        ("print('[E::bwa_idx_load] fail to locate the index', file=sys.stderr); sys.exit(1)", False, 1),
+        ("import os; print('@SQ\\tSN:one\\tLN:4000', flush=True); os.kill(os.getpid(), 9)", True, -9),
     ],
 )
 def test_a_program_that_fails_or_is_killed_is_a_tool_failure(
-    fasta: Path, tmp_path: Path, body: str, out_of_memory: bool
+    fasta: Path, tmp_path: Path, body: str, out_of_memory: bool, status: int
 ) -> None:
     program = BwaProgram(executable=str(_stand_in(tmp_path, body)))
 
-    with pytest.raises(ToolFailed) as failed:
+    with tools_told() as told, pytest.raises(ToolFailed) as failed:
         _aligned(program, fasta, tmp_path / "log")
 
     assert failed.value.out_of_memory is out_of_memory
+    assert exit_codes(told) == [("tool bwa mem", status)]
 
 
 def test_damaged_reads_are_told_through_the_program(fasta: Path, tmp_path: Path) -> None:

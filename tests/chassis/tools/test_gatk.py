@@ -14,6 +14,7 @@ from pybwa import BwaIndex
 from chassis.errors import Rejected, ToolFailed
 from chassis.tools.gatk import Gatk, gatk_for, pinned_version, with_scratch
 from chassis.tools.gatk_said import failure, last_lines, without_folders
+from tests.support.told import ATTRIBUTES, attributes_of, exit_codes, tools_told
 
 pytestmark = pytest.mark.tools
 
@@ -75,11 +76,18 @@ def _call(gatk: Gatk, pile: Path, out: Path) -> list[str]:
 
 
 def test_what_ran_before_in_a_warm_jvm_changes_nothing(gatk: Gatk, per_call: Gatk, pile: Path, tmp_path: Path) -> None:
-    first = _call(gatk, pile, tmp_path / "1.g.vcf.gz")
-    second = _call(gatk, pile, tmp_path / "2.g.vcf.gz")
+    with tools_told() as told:
+        first = _call(gatk, pile, tmp_path / "1.g.vcf.gz")
+        second = _call(gatk, pile, tmp_path / "2.g.vcf.gz")
 
-    assert second == first
-    assert _call(per_call, pile, tmp_path / "3.g.vcf.gz") == first
+        assert second == first
+        assert _call(per_call, pile, tmp_path / "3.g.vcf.gz") == first
+    assert exit_codes(told) == [("tool HaplotypeCaller", 0)] * 3
+    for span in told.get_finished_spans():
+        assert set(attributes_of(span)) == ATTRIBUTES, "and none of its arguments"
+        assert attributes_of(span)["process.executable.name"] == "gatk"
+        assert attributes_of(span)["cohortstream.cpu_seconds"] > 0.05
+        assert attributes_of(span)["cohortstream.peak_memory_bytes"] > 100_000_000
 
 
 def test_gatks_words_go_to_the_calls_log_and_ours_do_not(
@@ -98,7 +106,7 @@ def test_gatks_words_go_to_the_calls_log_and_ours_do_not(
 def test_a_user_error_is_a_rejection_that_names_no_folder(
     gatk: Gatk, per_call: Gatk, mode: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(Rejected) as refused:
+    with tools_told() as told, pytest.raises(Rejected) as refused:
         (gatk if mode == "warm" else per_call).run(
             "HaplotypeCaller",
             ["-R", "/secret/place/ref.fa", "-I", "x.bam", "-O", "x.vcf"],
@@ -107,6 +115,7 @@ def test_a_user_error_is_a_rejection_that_names_no_folder(
 
     assert refused.value.rejection.code == "TOOL_INPUT"
     assert refused.value.rejection.message == "The specified fasta file (ref.fa) does not exist."
+    assert exit_codes(told) == [("tool HaplotypeCaller", 2)]
 
 
 @pytest.mark.parametrize("mode", ["warm", "per-call"])

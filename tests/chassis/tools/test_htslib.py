@@ -8,6 +8,7 @@ import pytest
 
 from chassis.errors import Rejected, ToolFailed
 from chassis.tools import htslib
+from tests.support.told import ATTRIBUTES, attributes_of, exit_codes, tools_told
 
 HEADER = pysam.AlignmentHeader.from_dict(
     {
@@ -88,8 +89,11 @@ def test_depth_leaves_duplicates_out_and_primary_records_are_counted(cram: Path,
     bed.write_text("one\t8\t208\none\t500\t700\n")
 
     # 192 of the first 200 bases are covered once, none of the others
-    assert htslib.mean_depth(cram, bed=bed, fasta=fasta, bases=400) == pytest.approx(192 / 400)
-    assert htslib.count_primary(cram, fasta=fasta) == 51
+    with tools_told() as told:
+        assert htslib.mean_depth(cram, bed=bed, fasta=fasta, bases=400) == pytest.approx(192 / 400)
+        assert htslib.count_primary(cram, fasta=fasta) == 51
+    assert exit_codes(told) == [("tool samtools bedcov", 0), ("tool samtools view", 0)]
+    assert all(set(attributes_of(span)) == ATTRIBUTES for span in told.get_finished_spans())
 
 
 def test_what_breaks_off_is_refused(cram: Path, tmp_path: Path) -> None:
@@ -110,5 +114,6 @@ def test_an_index_of_unsorted_records_is_a_tool_failure(tmp_path: Path) -> None:
         for start in (50, 3):
             out.write(_record("r", 0, start))
 
-    with pytest.raises(ToolFailed, match="samtools index"):
+    with tools_told() as told, pytest.raises(ToolFailed, match="samtools index"):
         htslib.index(path)
+    assert exit_codes(told) == [("tool samtools index", 1)]

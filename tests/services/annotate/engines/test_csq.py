@@ -14,6 +14,7 @@ from services.annotate import consequences, records
 from services.annotate.engines import csq
 from services.annotate.engines.csq import CsqEngine
 from services.annotate.engines.protocol import AnnotatedCounts, Engine
+from tests.support.told import exit_codes, tools_told
 
 Line = Callable[..., str]
 WriteVcf = Callable[..., Path]
@@ -94,7 +95,9 @@ def test_each_allele_gets_its_own_consequence(
 def test_a_frameshift_does_not_spell_out_the_protein(
     annotate: Annotate, write_vcf: WriteVcf, record: Line, tmp_path: Path
 ) -> None:
-    annotate(write_vcf("in.vcf.gz", [record("chr1", 1060, "G", "GA")]), tmp_path / "out.vcf.gz")
+    with tools_told() as spans:
+        annotate(write_vcf("in.vcf.gz", [record("chr1", 1060, "G", "GA")]), tmp_path / "out.vcf.gz")
+    assert exit_codes(spans) == [("tool bcftools csq", 0)]
     (one,) = records.read(tmp_path / "out.vcf.gz")
     assert len(one.info["BCSQ"]) < 120
 
@@ -122,8 +125,9 @@ def test_a_tool_that_fails_says_why_without_our_folders(
 ) -> None:
     monkeypatch.setattr(csq, "PARAMETERS", ("--regions-file", str(reference.fasta.with_name("no-such.bed"))))
     source = write_vcf("in.vcf.gz", [record("chr1", 1055, "C", "A")])
-    with pytest.raises(ToolFailed) as failed:
+    with tools_told() as spans, pytest.raises(ToolFailed) as failed:
         annotate(source, tmp_path / "out.vcf.gz")
+    assert exit_codes(spans) == [("tool bcftools csq", 1)]
     assert failed.value.tool == "bcftools csq"
     assert "no-such.bed" in failed.value.said
     assert str(reference.fasta.parent) not in failed.value.said
