@@ -136,6 +136,7 @@ secret_key_file = {words(secrets / "store-console")}
 
 [telemetry]
 traces_url = "http://127.0.0.1:{at.jaeger}/trace/{{trace_id}}"
+traces_api = "http://127.0.0.1:{at.jaeger}"
 
 [ingest]
 roots = [{words(at.runs)}]
