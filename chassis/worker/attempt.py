@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,6 +44,7 @@ DATABASE_TROUBLE = (
     TimeoutError,
 )
 SIGKILLED = 137
+TOLD_TO_STOP, HOST_GOES = "told to stop", "the host goes away"
 
 
 class ChildUnable(Exception):
@@ -65,6 +66,8 @@ class Site:
     ttl: timedelta
     stopping: asyncio.Event
     drain_seconds: float
+    why_stopping: Callable[[], str] = lambda: TOLD_TO_STOP
+    """In few words, for the trace of what is preempted."""
 
 
 async def run_attempt(
@@ -152,7 +155,7 @@ async def _attempt(
         await child.kill()
         if beating.done():
             beating.result()
-        told.because("told to stop")
+        told.because(site.why_stopping())
         return await settle_release(site.ledger, site.service, lease)
     finally:
         for task in (beating, working, draining):
@@ -221,8 +224,7 @@ async def _work(
             said = await child.hear()
             if said.get("say") != "chunk":
                 settling.set()
-            if "why" in said:
-                told.because(said["why"])
+            told.because(site.why_stopping() if said["say"] == "stopped" else said.get("why"))
             ending = await _answer(site, child, lease, said)
             if ending is not None:
                 return ending

@@ -161,7 +161,7 @@ async def _said(bench: Bench, context: TaskContext) -> dict[str, Any]:
         outcome = Retry(reason=str(unavailable)[:SAID_LIMIT], after=queue.backoff(context.lease.attempts, base=2.0))
         why = "store away"
     except Preempted:
-        return {"say": "stopped", "why": "told to stop"}
+        return {"say": "stopped"}
     except LeaseLost:
         return {"say": "lost"}
     except ToolFailed as failed:

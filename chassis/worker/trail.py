@@ -31,7 +31,7 @@ class Trail:
         self._service, self._lease, self._span = service, lease, span
         self._because: str | None = None
 
-    def because(self, reason: str) -> None:
+    def because(self, reason: str | None) -> None:
         self._because = reason
 
     def ended(self, ending: Ending) -> None:

@@ -21,7 +21,7 @@ from chassis.ledger.tasks import Ending, Lease, classes_within
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.telemetry import instruments
-from chassis.worker.attempt import DATABASE_TROUBLE, ChildUnable, HostFull, Site, run_attempt
+from chassis.worker.attempt import DATABASE_TROUBLE, HOST_GOES, TOLD_TO_STOP, ChildUnable, HostFull, Site, run_attempt
 from chassis.worker.host import ChildHost
 from chassis.worker.preemption import watch_notice
 from chassis.worker.sweeper import sweeping
@@ -65,6 +65,7 @@ class Worker:
         self._rests_until = 0.0
         self._busy = 0
         self.stopping = asyncio.Event()
+        self._why_stopping = TOLD_TO_STOP
         settings = work.settings
         self._ttl = timedelta(seconds=settings.worker.lease_seconds)
         self._site = Site(
@@ -75,12 +76,17 @@ class Worker:
             ttl=self._ttl,
             stopping=self.stopping,
             drain_seconds=settings.worker.drain_seconds,
+            why_stopping=lambda: self._why_stopping,
         )
 
     def stop(self) -> None:
         """Stop claiming; what is in hand is finished to its next chunk or released. Safe in a signal handler."""
         self.stopping.set()
         self._woken.set()
+
+    def _host_goes(self) -> None:
+        self._why_stopping = HOST_GOES
+        self.stop()
 
     async def run(self) -> None:
         """Until stopped (or empty). Raises ChildUnable when this host cannot run the service's tasks."""
@@ -89,7 +95,7 @@ class Worker:
             beside = [group.create_task(self._listen()), group.create_task(self._sweep())]
             notice = self._work.settings.worker.notice_file
             if notice is not None:
-                beside.append(group.create_task(watch_notice(notice, self.stop)))
+                beside.append(group.create_task(watch_notice(notice, self._host_goes)))
             slots = [group.create_task(self._slot(number)) for number in range(self._work.slots)]
             await asyncio.wait(slots)
             for task in beside:

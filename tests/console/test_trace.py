@@ -1,12 +1,20 @@
-"""`trace`: trees of a subject's spans, from span files alone."""
+"""`trace`: trees of a subject's spans, from span files alone or from a tracing backend."""
 
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 from chassis.telemetry.spans import Span, read_spans
+from console.jaeger import fetch_spans
 from console.spantree import Node, traces_of
 from tests.console.conftest import Command
 
@@ -146,3 +154,113 @@ def test_a_subject_without_spans_is_refused(cohortstream: Command) -> None:
     ran = cohortstream("trace", "nobody")
     assert ran.code == 3
     assert "TRACE_UNKNOWN" in ran.paragraph
+
+
+# the answers of a tracing backend
+
+
+def otlp(spans: list[dict[str, Any]]) -> dict[str, Any]:
+    """As Jaeger's version 3 answers."""
+
+    def value(one: Any) -> dict[str, Any]:
+        return {"intValue": str(one)} if isinstance(one, int) else {"stringValue": one}
+
+    def told(one: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "traceId": one["trace_id"],
+            "spanId": one["span_id"],
+            "parentSpanId": one["parent_id"] or "",
+            "name": one["name"],
+            "startTimeUnixNano": str(one["start"]),
+            "endTimeUnixNano": str(one["end"]),
+            "attributes": [{"key": key, "value": value(each)} for key, each in one["attributes"].items()],
+            "events": [{"name": name} for name in one["events"]],
+            "links": [{"traceId": trace, "spanId": span} for trace, span in one["links"]],
+            "status": {} if one["ok"] else {"code": 2},
+        }
+
+    resources = [
+        {
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": f"cohortstream-{service}"}}]},
+            "scopeSpans": [{"spans": [told(one) for one in spans if one["service"] == service]}],
+        }
+        for service in sorted({one["service"] for one in spans})
+    ]
+    return {"result": {"resourceSpans": resources}}
+
+
+@contextmanager
+def jaeger(spans: list[dict[str, Any]]) -> Iterator[str]:
+    """The address of a server that knows these spans, and finds traces as Jaeger does: by an attribute in a service."""
+
+    def answer(path: str, asked: dict[str, list[str]]) -> dict[str, Any] | None:
+        if path == "/api/v3/services":
+            return {"services": ["jaeger", *sorted({f"cohortstream-{one['service']}" for one in spans})]}
+        if path == "/api/traces":
+            [(key, value)] = json.loads(asked["tags"][0]).items()
+            service = asked["service"][0].removeprefix("cohortstream-")
+            found = {
+                one["trace_id"] for one in spans if one["service"] == service and one["attributes"].get(key) == value
+            }
+            return {"data": [{"traceID": trace} for trace in found] or None}
+        return otlp([one for one in spans if one["trace_id"] == path.rpartition("/")[2]])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            at = urlsplit(self.path)
+            body = json.dumps(answer(at.path, parse_qs(at.query))).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """No access log."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("subject", [RUN, ONE, TWO])
+def test_a_tracing_backend_and_the_span_files_tell_the_same_tree(
+    cohortstream: Command, tmp_path: Path, subject: str
+) -> None:
+    write(tmp_path / "cohortstream-state", SPANS)
+    from_files = cohortstream("trace", subject)
+    with jaeger(SPANS) as api:
+        spans = fetch_spans(api, subject)
+        (tmp_path / "site.toml").write_text(f'[telemetry]\ntraces_api = "{api}"\n', encoding="utf-8")
+        from_api = cohortstream("--config", "site.toml", "trace", subject)
+    assert traces_of(spans, subject) == traces_of(stored(tmp_path / "again"), subject)
+    assert from_api.code == 0, from_api.err
+    assert from_api.out == from_files.out
+
+
+def test_a_backend_that_does_not_answer_is_named(cohortstream: Command, tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text('[telemetry]\ntraces_api = "http://127.0.0.1:1"\n', encoding="utf-8")
+    ran = cohortstream("--config", "site.toml", "trace", ONE)
+    assert ran.code == 4
+    assert "the tracing backend at http://127.0.0.1:1 cannot be reached" in ran.paragraph
+
+
+def test_the_link_and_what_tools_took_are_printed(cohortstream: Command, tmp_path: Path) -> None:
+    tool = span(
+        "t", "f", "tool bwa mem", start=97, ok=False,
+        attributes={
+            "process.exit.code": 137, "cohortstream.cpu_seconds": 61.24, "cohortstream.peak_memory_bytes": 512_000_000,
+        },
+    )  # fmt: skip
+    parked = span("p", "d", "align waiting", subject=ONE, start=95, attributes={"cohortstream.waited_for": "restore"})
+    write(tmp_path / "cohortstream-state", [*SPANS, tool, parked])
+    (tmp_path / "site.toml").write_text(
+        '[telemetry]\ntraces_url = "http://127.0.0.1:16686/trace/{trace_id}"\n', encoding="utf-8"
+    )
+    ran = cohortstream("--config", "site.toml", "trace", ONE)
+    assert "http://127.0.0.1:16686/trace/t1" in ran.out.splitlines()
+    took = "61.2 s of processor, 512 MB, exit status 137"
+    assert any("tool bwa mem" in line and took in line for line in ran.out.splitlines())
+    assert any("align waiting" in line and "for restore" in line for line in ran.out.splitlines())

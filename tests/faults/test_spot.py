@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from chassis.ledger.ledger import Ledger
+from chassis.telemetry.spans import read_spans
+from chassis.worker.attempt import HOST_GOES, TOLD_TO_STOP
 from tests.conftest import until
 from tests.faults.conftest import Settled
 from tests.faults.signs import lapse, started
@@ -47,6 +49,9 @@ async def test_fault_10_a_noticed_worker_finishes_its_chunk_and_the_next_goes_on
     assert (row["state"], row["preemptions"], row["losses"], row["crashes"]) == ("ready", 1, 0, 0)
     assert set(row["checkpoint"]) == {"chunk-0", "chunk-1"}
     assert (await task_row(ledger, other.key))["epoch"] == 0, "it claimed no more"
+    (span,) = [span for span in read_spans(site.folder) if span.name == "tiny steps"]
+    assert span.attributes["cohortstream.ending"] == "preemption"
+    assert span.attributes["cohortstream.reason"] == {"SIGTERM": TOLD_TO_STOP, "file": HOST_GOES}[notice]
     file.unlink(missing_ok=True)
     (gates / "chunk-2").touch()
     async with worker_of(site, ledger):
