@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from console.invocation import invocation
+
+if TYPE_CHECKING:
+    from chassis.settings import Settings
 
 PANEL = "See"
 
@@ -37,7 +42,7 @@ def console(context: typer.Context) -> None:
             rule="the page has dependencies of its own, in the `page` extra",
             fix="install cohortstream[page]",
         )
-    from console.page.app import EVERYWHERE, serve
+    from console.page.app import EVERYWHERE
 
     settings = invocation(context).found()
     page = settings.page
@@ -50,4 +55,26 @@ def console(context: typer.Context) -> None:
     say(f"the operators' page is at http://{host}:{page.port}")
     if page.token_file is None:
         note("it is read-only: set [page] token_file to let people sign in and act")
-    asyncio.run(serve(settings))
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    """With probes and metrics beside the page where [health] names a port, as every process of a site has them."""
+    from console.page.app import serve
+
+    if settings.health.port is None:
+        return await serve(settings)
+    from chassis.health.process import STARTING, attended
+    from chassis.telemetry.setup import telemetry
+
+    state, service, role = settings.state_dir, "console", "page"
+    with telemetry(service=service, process=role, state_dir=state, settings=settings.telemetry, scraped=True) as scrape:
+        async with attended(
+            service=service,
+            role=role,
+            state_dir=state,
+            settings=settings.health,
+            metrics=scrape.page if scrape is not None else None,
+        ) as pulse:
+            pulse.over(STARTING)
+            await serve(settings)
