@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 # image registry it can bring the images.
 BEFORE_DOCKER ?= ../shared/tools/local-images.sh
 DOCKER_NEEDS ?= compose python postgres kafka s3 jaeger prometheus
-COMPOSE := docker compose --project-directory deploy/compose -f deploy/compose/compose.yaml
+COMPOSE := COMPOSE_BAKE=false docker compose --project-directory deploy/compose -f deploy/compose/compose.yaml
 
 .PHONY: help images up down admin demo test-containers test-compose test-ui test faults soak simulate mutants lint format bench contracts lock clean
 

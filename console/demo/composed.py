@@ -41,14 +41,13 @@ def perform(console: Console, material: Material, folder: Path) -> Figures:
     asyncio.run(_require_fresh(settings))
     console.print("[cyan]→[/] the containers of deploy/compose run, on loopback only", highlight=False)
     before = set(at.runs.iterdir())
-    try:
-        with live(console) as watch:
-            journey = Journey(
-                settings=settings, material=material, folder=folder, runs=at.runs, watch=watch, ailing=_Looks()
-            )
-            return asyncio.run(journey.travel())
-    finally:
-        _clear(at, before)
+    with live(console) as watch:
+        journey = Journey(
+            settings=settings, material=material, folder=folder, runs=at.runs, watch=watch, ailing=_Looks()
+        )
+        figures = asyncio.run(journey.travel())
+    _clear(at, before)
+    return figures
 
 
 class _Looks:

@@ -1,6 +1,6 @@
 """An image's health check: asks the process in this container over HTTP how it is. Exit 0: it is live.
 
-`probe.py /ready` asks whether it is ready. Plain standard library: it runs every few seconds in every container.
+`probe.py /ready` asks whether it is ready, `probe.py /live 8080` at another port. Plain standard library: it runs every few seconds in every container.
 """
 
 import http.client
@@ -10,7 +10,7 @@ import sys
 
 def main() -> int:
     path = sys.argv[1] if len(sys.argv) > 1 else "/live"
-    port = int(os.environ.get("COHORTSTREAM_HEALTH__PORT", "9464"))
+    port = int(sys.argv[2] if len(sys.argv) > 2 else os.environ.get("COHORTSTREAM_HEALTH__PORT", "9464"))
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=4)
     try:
         connection.request("GET", path)
