@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from console.output import size, span
 from console.page.intervalmap import One
 
 MOST_BARS = 400
+MOST_KINDS = 8
+REST = "the rest"
 BUCKET_S = 300
 BUCKETS = 36
 """Three hours in pieces of five minutes."""
@@ -34,7 +37,7 @@ def durations(found: Sequence[One]) -> Chart | None:
         return None
     seconds = sorted(one.seconds or 0.0 for one in timed)
     middle, most = seconds[len(seconds) // 2], seconds[-1]
-    said = f"{len(timed)} intervals took {_span(seconds[0])} to {_span(most)}, half of them under {_span(middle)}."
+    said = f"{len(timed)} intervals took {span(seconds[0])} to {span(most)}, half of them under {span(middle)}."
     if len(timed) > MOST_BARS:
         layout = {"xaxis": {"title": "seconds"}, "yaxis": {"title": "intervals"}, "bargap": 0.05}
         traces = [
@@ -113,38 +116,48 @@ def throughput(series: Mapping[tuple[str, str], Mapping[int, int]], *, now: date
 
 
 def storage(rows: Sequence[Mapping[str, Any]]) -> Chart | None:
-    """Bytes by kind, split by tier. None where nothing is stored."""
-    kinds = sorted({row["kind"] for row in rows}, key=lambda kind: sum(r["bytes"] for r in rows if r["kind"] == kind))
-    tiers = list(dict.fromkeys(row["tier"] for row in sorted(rows, key=lambda row: row["tier"] != "STANDARD")))
-    if not kinds:
+    """Bytes by kind, split by tier; small kinds together. None where nothing is stored."""
+    sums: dict[str, int] = {}
+    for row in rows:
+        sums[row["kind"]] = sums.get(row["kind"], 0) + row["bytes"]
+    if not sums:
         return None
+    largest = sorted(sums, key=lambda kind: -sums[kind])[:MOST_KINDS]
+    bars = [*largest, REST] if len(sums) > len(largest) else largest
+    tiers = list(
+        dict.fromkeys(row["tier"] for row in sorted(rows, key=lambda row: (row["tier"] != "STANDARD", row["tier"])))
+    )
+    unit, factor = _unit(max(sums.values()))
     traces = []
     for at, tier in enumerate(tiers):
-        held = {row["kind"]: row["bytes"] for row in rows if row["tier"] == tier}
+        held = dict.fromkeys(bars, 0)
+        for row in rows:
+            if row["tier"] == tier:
+                held[row["kind"] if row["kind"] in held else REST] += row["bytes"]
         traces.append(
             {
                 "type": "bar",
                 "orientation": "h",
                 "name": tier,
                 "tone": f"series{at % 6}",
-                "y": kinds,
-                "x": [held.get(kind, 0) / 1e9 for kind in kinds],
-                "hovertemplate": "%{y} in %{fullData.name}: %{x:.3f} GB<extra></extra>",
+                "y": bars,
+                "x": [held[kind] / factor for kind in bars],
+                "hovertemplate": f"%{{y}} in %{{fullData.name}}: %{{x:.3~f}} {unit}<extra></extra>",
             }
         )
     layout = {
         "barmode": "stack",
         "showlegend": True,
-        "xaxis": {"title": "GB"},
-        "yaxis": {"automargin": True},
+        "legend": {"traceorder": "normal"},
+        "xaxis": {"title": unit},
+        "yaxis": {"automargin": True, "autorange": "reversed", "type": "category", "dtick": 1},
         "bargap": 0.25,
     }
-    total = sum(row["bytes"] for row in rows)
-    said = f"{total / 1e9:,.2f} GB in {len(kinds)} kinds and {len(tiers)} tiers."
+    said = f"{size(sum(sums.values()))} in {len(sums)} kinds and {len(tiers)} tier{'s' if len(tiers) > 1 else ''}."
     return Chart(name="storage", title="What lies where", said=said, figure={"data": traces, "layout": layout})
 
 
-def _span(seconds: float) -> str:
-    from console.output import span
-
-    return span(seconds)
+def _unit(most: int) -> tuple[str, float]:
+    """The unit in which the largest bar has few digits."""
+    units = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+    return next(((name, factor) for name, factor in units if most >= factor), ("B", 1.0))

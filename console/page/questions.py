@@ -110,5 +110,6 @@ OPEN_RESTORES = """
 select * from status_restore where state in ('asked', 'unknown') or ended_at > now() - interval '7 days'
 order by asked_at desc limit $1
 """
+TIERING = "select * from status_tiering"
 AUDIT_OF = "select * from status_audit where subject = any($1::text[]) order by received_at desc limit $2"
 AUDIT_LATEST = "select * from status_audit order by received_at desc limit $1"

@@ -106,6 +106,7 @@ def render(
             "navigation": NAVIGATION,
             "refresh": site.refresh,
             "static": site.statics.address,
+            "style_ids": site.statics.style_ids,
             "notes": given.get("notes", ()),
             "cost": given.get("cost"),
         }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,6 +56,15 @@ class Statics:
 
     _hashes: dict[str, str] = field(default_factory=dict)
     _packed: dict[str, bytes] = field(default_factory=dict)
+    _style_ids: str | None = None
+
+    def style_ids(self) -> str:
+        """Ids of style elements that plotly.js writes into a page unless an element of that id is there. They style
+        maps, which the page has none of, and its content policy forbids them: the page puts empty elements there."""
+        if self._style_ids is None:
+            found = re.findall(rb'getElementById\("([0-9a-f]{64})"\)', FILES["plotly.js"]().read_bytes())
+            self._style_ids = " ".join(sorted({one.decode() for one in found}))
+        return self._style_ids
 
     def address(self, name: str) -> str:
         if name not in self._hashes:

@@ -31,6 +31,7 @@ class Found:
     strays: Sequence[v.Row]
     holds: Sequence[v.Row]
     restores: Sequence[v.Row]
+    tiering: v.Row | None
     chart: Chart | None
     notes: tuple[str, ...]
 
@@ -49,12 +50,17 @@ class Found:
 
 
 async def find_storage(views: v.Views) -> Found:
-    stored, planned, strays, holds, restores = await asyncio.gather(
-        views.rows("archive", v.STORAGE),
-        views.rows("archive", q.PLAN_SUMS),
-        views.rows("archive", v.INVENTORY),
-        views.rows("archive", q.OPEN_HOLDS, MOST),
-        views.rows("archive", q.OPEN_RESTORES, MOST),
+    (stored, planned, strays), (holds, restores, tiering) = await asyncio.gather(
+        asyncio.gather(
+            views.rows("archive", v.STORAGE),
+            views.rows("archive", q.PLAN_SUMS),
+            views.rows("archive", v.INVENTORY),
+        ),
+        asyncio.gather(
+            views.rows("archive", q.OPEN_HOLDS, MOST),
+            views.rows("archive", q.OPEN_RESTORES, MOST),
+            views.one("archive", q.TIERING),
+        ),
     )
     return Found(
         stored=sorted(stored, key=lambda row: (-row["bytes"], row["kind"], row["tier"])),
@@ -62,6 +68,7 @@ async def find_storage(views: v.Views) -> Found:
         strays=sorted(strays, key=lambda row: -row["bytes"]),
         holds=holds,
         restores=restores,
+        tiering=tiering,
         chart=storage_chart(stored),
         notes=tuple(views.notes),
     )

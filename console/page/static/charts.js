@@ -2,11 +2,14 @@
 // table beside a chart say the same.
 "use strict";
 (() => {
-  const source = document.currentScript.dataset.plotly;
+  const { plotly: source, styles } = document.currentScript.dataset;
   const drawn = new Map();
   let library;
 
   const plotly = () => (library ??= new Promise((done, failed) => {
+    for (const id of styles.split(" ").filter(Boolean)) {
+      document.head.append(Object.assign(document.createElement("meta"), { id, name: "no-style" }));
+    }
     const script = document.createElement("script");
     script.src = source;
     script.onload = () => done(window.Plotly);
@@ -29,8 +32,8 @@
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
         font: { family: getComputedStyle(document.body).fontFamily, color: of("ink"), size: 12 },
-        margin: { l: 56, r: 12, t: 12, b: 40 },
-        legend: { orientation: "h", y: 1.14, x: 0 },
+        margin: { l: 56, r: 12, t: figure.layout.showlegend ? 34 : 12, b: 40 },
+        legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" },
         hoverlabel: { bgcolor: of("card"), bordercolor: of("line"), font: { color: of("ink") } },
         transition: { duration: 0 },
       },

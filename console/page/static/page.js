@@ -87,9 +87,12 @@
     document.body.addEventListener("htmx:responseError", late);
     document.body.addEventListener("htmx:sendError", late);
     document.body.addEventListener("htmx:timeout", late);
-    // an error page of the live region stands in for it, so that a page looks again by itself and recovers
+    // a page that could not be had looks again; once it can, it is loaded whole
     document.body.addEventListener("htmx:beforeSwap", (event) => {
-      if (event.detail.xhr.status === 503 && region()?.dataset.failed === undefined) event.detail.shouldSwap = false;
+      if (event.detail.xhr.status === 200 && region()?.querySelector("[data-failed]")) {
+        event.detail.shouldSwap = false;
+        location.reload();
+      }
     });
     if (region()?.hasAttribute("hx-get")) {
       setInterval(() => {
