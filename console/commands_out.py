@@ -113,14 +113,14 @@ async def noted(views: Views, service: str, command: Command, *, seconds: float 
 @contextmanager
 def _span(settings: Settings, commands: tuple[Command, ...]) -> Iterator[None]:
     """The trace of what a person asked begins here, in the state folder and at the OTLP endpoint when there is one."""
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.trace import SpanKind
 
+    from chassis.telemetry.setup import resource_of
     from chassis.telemetry.spans import SpanFile
 
-    provider = TracerProvider(resource=Resource.create({"service.name": "cohortstream-console"}))
+    provider = TracerProvider(resource=resource_of("console"))
     if os.access(settings.state_dir, os.W_OK):
         file = SpanFile(state_dir=settings.state_dir, service="console", process="command")
         provider.add_span_processor(SimpleSpanProcessor(file))
@@ -135,7 +135,13 @@ def _span(settings: Settings, commands: tuple[Command, ...]) -> Iterator[None]:
         with provider.get_tracer("cohortstream").start_as_current_span(
             f"request {named.TYPE}",
             kind=SpanKind.PRODUCER,
-            attributes={"cohortstream.subject": named.subject, "messaging.destination.name": named.TYPE},
+            attributes={
+                "cohortstream.subject": named.subject,
+                "messaging.system": "kafka",
+                "messaging.operation.type": "send",
+                "messaging.operation.name": "request",
+                "messaging.destination.name": named.TYPE,
+            },
             record_exception=False,
             set_status_on_exception=False,
         ):

@@ -21,6 +21,7 @@ CPU_SECONDS, PEAK_BYTES, EXIT_CODE = (
     "cohortstream.peak_memory_bytes",
     "process.exit.code",
 )
+DRAWN_COMMIT_S = 1.0
 WAITED_FOR = "cohortstream.waited_for"
 
 
@@ -78,6 +79,11 @@ def traces_of(spans: Iterable[Span], subject: str) -> tuple[Trace, ...]:
             kept = _branch(of_trace, about, subject)
             found.append(Trace(trace_id=trace_id, roots=_trees(kept, of_trace)))
     return tuple(sorted(found, key=lambda trace: trace.start))
+
+
+def is_drawn(span: Span) -> bool:
+    """Whether a person wants to see the step: commits that took no time would be every third line."""
+    return not span.name.startswith("COMMIT ") or not span.ok or span.seconds >= DRAWN_COMMIT_S
 
 
 def is_about(span: Span, subject: str) -> bool:

@@ -98,6 +98,7 @@ def _show(one: Trace, labels: Labels, *, link: str | None) -> None:
     from rich.tree import Tree
 
     from console.output import console, say, span
+    from console.spantree import is_drawn
 
     spans = one.spans
     services = len({each.service for each in spans})
@@ -106,11 +107,12 @@ def _show(one: Trace, labels: Labels, *, link: str | None) -> None:
         f"trace {one.trace_id}  {began:%Y-%m-%d %H:%M:%S}  {span(one.seconds)}, {len(spans)} steps in "
         f"{services} services"
     )
-    say(title)
+    commits = sum(not is_drawn(each) for each in spans)
+    say(title + (f" ({commits} quick commits are not drawn)" if commits else ""))
     if link:
         say(link)
     tree = Tree("", guide_style="dim", hide_root=True)
-    for root in one.roots:
+    for root in filter(_drawn, one.roots):
         _add(tree, root, labels)
     screen = console()
     screen.print(tree)
@@ -122,8 +124,14 @@ def _add(tree: Any, node: Node, labels: Labels, *, above: Any = None) -> None:
 
     subject = node.span.attributes.get(SUBJECT)
     branch = tree.add(_line(node.span, labels, cause_lost=node.cause_lost, said=subject in (None, above)))
-    for child in node.children:
+    for child in filter(_drawn, node.children):
         _add(branch, child, labels, above=subject or above)
+
+
+def _drawn(node: Node) -> bool:
+    from console.spantree import is_drawn
+
+    return bool(node.children) or is_drawn(node.span)
 
 
 def _line(one: Span, labels: Labels, *, cause_lost: bool, said: bool) -> Any:
