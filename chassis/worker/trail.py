@@ -48,7 +48,7 @@ class Trail:
     def lost(self) -> None:
         """The lease is no longer held: what this worker knows of it, below the span that whoever ended it writes."""
         late = tracer().start_span(
-            f"{self._service} lease lost", context=trace.set_span_in_context(self._span), attributes=_about(self._lease)
+            f"{self._service} lease lost", context=trace.set_span_in_context(self._span), attributes=_whose(self._lease)
         )
         late.set_status(Status(StatusCode.ERROR, "lease lost"))
         late.end()
@@ -106,7 +106,7 @@ def _tell_wait(service: str, lease: Lease, before: Before) -> None:
         fixed.ids_of_attempt(service, lease.key, f"before {lease.attempt}"),
         cause=lease.traceparent,
         kind=SpanKind.INTERNAL,
-        attributes=_about(lease) | {"cohortstream.waited_for": waited_for(before.reason)},
+        attributes=_whose(lease) | {"cohortstream.waited_for": waited_for(before.reason)},
         links=[_link_to_attempt(service, lease, before)],
         began=_ns(before.ended_at),
     )
@@ -129,12 +129,12 @@ def _link_to_attempt(service: str, lease: Lease, before: Before) -> Link:
 
 
 def _about(lease: Lease) -> dict[str, str | int]:
-    return {
-        TASK: lease.key,
-        SUBJECT: lease.subject,
-        BELONGS_TO: lease.belongs_to,
-        ATTEMPT: lease.attempts,
-    }
+    """Of an attempt: who counts attempts counts spans with a task."""
+    return {TASK: lease.key, ATTEMPT: lease.attempts, **_whose(lease)}
+
+
+def _whose(lease: Lease) -> dict[str, str]:
+    return {SUBJECT: lease.subject, BELONGS_TO: lease.belongs_to}
 
 
 def _ns(moment: datetime) -> int:
