@@ -95,13 +95,15 @@ async def not_acted(tx: Tx, lease: Lease, rejection: Rejection) -> None:
 
 
 async def _moved(tx: Tx, task: ActTask, result: Mapping[str, Any]) -> None:
-    version = result["version"]
+    version, cold = result["version"], result.get("cold")
+    # it may have been brought back since an earlier attempt had moved it
+    warm = bool(result.get("warm"))
     held = await tx.conn.fetchval(
-        statements.MOVED, task.artifact, task.uri, task.count, task.action, version, result.get("cold")
+        statements.MOVED, task.artifact, task.uri, task.count, task.action, version, cold, warm
     )
     if held is None:
         raise _changed(task)
-    await _told_tiered(tx, task, tier=task.action, version=version, cold=result.get("cold"))
+    await _told_tiered(tx, task, tier=task.action, version=version, cold=cold)
 
 
 async def _told_tiered(tx: Tx, task: ActTask, *, tier: str, version: str | None, cold: str | None = None) -> None:

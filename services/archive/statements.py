@@ -142,7 +142,8 @@ select * from artifact where id = $1 and uri = $2 and state = 'condemned' and co
 MOVED = """
 update artifact set state = 'stored', since = (select ledger_now()), tier = $4, tier_since = (select ledger_now()),
                     version = $5, action = null, policy = null, not_before = null, condemned_count = null,
-                    last_act = null, cold_uri = coalesce($6, cold_uri), warm_since = null
+                    last_act = null, cold_uri = coalesce($6, cold_uri),
+                    warm_since = case when $7 then coalesce(warm_since, (select ledger_now())) end
 where id = $1 and uri = $2 and state = 'condemned' and condemned_count = $3 returning kind
 """
 ANOTHER_VERSION = """

@@ -18,7 +18,7 @@ from chassis.errors import Rejected, reject
 from chassis.faultpoints import point
 from chassis.outcomes import Outcome, Retry
 from chassis.storage import keys
-from chassis.storage.store import ObjectFacts, ObjectMissing, Store, StoreUnavailable
+from chassis.storage.store import Archived, ObjectFacts, ObjectMissing, Store, StoreUnavailable
 from chassis.storage.stub import COLD, Stub
 from services.archive.prices import STANDARD
 from services.archive.tiers.backend import Begin, Meant, StillRight, changed, did
@@ -51,7 +51,7 @@ class Copies:
         if copy is None:
             try:
                 copy = await self._copied(meant, meant.uri)
-            except ObjectMissing:
+            except (ObjectMissing, Archived):
                 return NOT_CURRENT
         why_not = await still_right()
         if why_not is not None:
@@ -88,6 +88,10 @@ class Copies:
         point("half-purged", of="archive")
         if cold is not None and cold != meant.uri:
             await self._removed(cold)
+            # a restore that ran beside this may have brought it back before
+            again = await self._marked(self._store, meant)
+            if again is not None:
+                await self._store.delete(meant.uri, version=again.version)
         return did("purged", version=version, guards=guards)
 
     async def spare(self, meant: Meant, *, purging: bool, tier: str, why: str) -> Outcome:
@@ -101,8 +105,8 @@ class Copies:
     async def not_there(self, meant: Meant, *, tier: str) -> Outcome:
         current = await self._store.head(meant.uri)
         if current is not None:
-            if current.sha256 == meant.artifact and current.cold is not None and not current.readable():
-                return did("moved", version=current.version, cold=current.cold)
+            if current.sha256 == meant.artifact and current.cold is not None:
+                return did("moved", version=current.version, cold=current.cold, warm=current.readable())
             return did("gone", why="the version that was condemned is not in the store")
         copy = (meant.begun or {}).get("cold") or meant.cold
         if copy is None or not await self._verified(copy, meant.artifact):
@@ -141,14 +145,17 @@ class Copies:
                 head = await place.head(copy)
             if head is None:
                 return False
-            path = await self._at_hand(place, copy, "brought-back", meant.artifact)
-            if found is None or found.cold != copy:
-                await begin({"version": found.version if found is not None else None, "cold": copy})
-                await self._leave(meant, found, copy)
-            await begin({"cold": copy})
-            point("before-restore", of="archive")
-            # purged, or brought back by another: what lies there now says it
+            try:
+                path = await self._at_hand(place, copy, "brought-back", meant.artifact)
+            except ObjectMissing:
+                return False
+            # purged meanwhile, or brought back by another: what lies there then says it
             with contextlib.suppress(ObjectMissing):
+                if found is None or found.cold != copy:
+                    await begin({"version": found.version if found is not None else None, "cold": copy})
+                    await self._leave(meant, found, copy)
+                await begin({"cold": copy})
+                point("before-restore", of="archive")
                 await self._store.fill_stub(meant.uri, path, sha256=meant.artifact)
         return True
 
@@ -186,7 +193,7 @@ class Copies:
         for source in sources:
             try:
                 copy = await self._copied(meant, source)
-            except ObjectMissing:
+            except (ObjectMissing, Archived):
                 continue
             break
         if copy is None:
