@@ -156,8 +156,9 @@ secret_file = {secret}
 # silent_seconds = 20.0
 # ... and `up` kills and restarts one that is not live for so long; a second time within the hour, after twice that.
 # restart_seconds = 60.0
-# HTTP probes, /live and /ready, of each process on this port: for one process a host, as in a pod. 0 takes a free one
-# and names it in the report; unset: no port. Where others must reach it, bind to their address.
+# HTTP probes, /live and /ready, and /metrics for Prometheus, of each process on this port: for one process a host, as
+# in a pod. 0 takes a free one and names it in the report; unset: no port. Where others must reach it, bind to their
+# address.
 # port = 9464
 # bind = "127.0.0.1"
 

@@ -257,13 +257,14 @@ class Census:
 async def counting(census: Census, ledger: Ledger, *, every_s: float = LOOK_S, beat: Beat = unwatched) -> None:
     """Look for ever; while the ledger is away the last findings stay."""
     while True:
-        began = time.monotonic()
+        began, first = time.monotonic(), census.found is None
         try:
             await census.look(ledger)
         except TROUBLE as error:
             log.warning("the ledger is not counted this time", extra={"error": type(error).__name__})
         beat()
-        rest = (time.monotonic() - began) / BUSY_SHARE
+        # the first look reads the whole log, the later ones what came since
+        rest = 0.0 if first else (time.monotonic() - began) / BUSY_SHARE
         await asyncio.sleep(min(max(rest, every_s), LONGEST_REST * every_s))
 
 
