@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 FREEZES_A_PAGE = 20
-INTERVALS_A_PAGE = 100
+INTERVALS_A_PAGE = 50
 FILES_S = 15.0
 """How long the store may take to hand out a manifest."""
 COLOURINGS = ("state", "time", "retries")

@@ -20,7 +20,12 @@ MOST_CELLS = 160
 MOST_STRIPS = 60
 STATES = ("failed", "cancelled", "running", "waiting", "queued", "genotyped")
 """The gravest first."""
-WORDS = {"queued": "queued", "waiting": "waiting", "running": "running", "genotyped": "genotyped"}
+ENDINGS = {
+    "crashes": ("crash", "crashes"),
+    "losses": ("loss", "losses"),
+    "preemptions": ("preemption", "preemptions"),
+    "retries": ("retry", "retries"),
+}
 TIME_STEPS = 5
 MOST_RETRIES = 3
 GAP = 0.06
@@ -80,7 +85,7 @@ def intervals(rows: Iterable[Mapping[str, Any]], tasks: Iterable[Mapping[str, An
 
 
 def _one(row: Mapping[str, Any], task: Mapping[str, Any]) -> One:
-    counts = {name: task.get(name) or 0 for name in ("crashes", "losses", "preemptions", "retries")}
+    counts = {name: task.get(name) or 0 for name in ENDINGS}
     state = row["state"]
     if state != "genotyped" and task:
         state = {"leased": "running", "ready": "queued", "done": "genotyped"}.get(task["state"], task["state"])
@@ -96,7 +101,7 @@ def _one(row: Mapping[str, Any], task: Mapping[str, Any]) -> One:
         if row["seconds"] is not None
         else (task.get("running_seconds") if state == "running" else None),
         retries=max(sum(counts.values()), (row["attempts"] or 1) - 1),
-        endings=", ".join(f"{many} {word}" for word, many in counts.items() if many),
+        endings=", ".join(f"{many} {ENDINGS[name][many > 1]}" for name, many in counts.items() if many),
         trace_id=task.get("trace_id"),
         error=task.get("error"),
     )

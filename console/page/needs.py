@@ -46,9 +46,11 @@ async def needs(views: v.Views, *, outbox_s: float, now: datetime) -> tuple[Need
     subjects = sorted({row["subject"] for rows in candidates.values() for row in rows})
     said = await views.everywhere(q.OF_SUBJECTS, subjects) if subjects else {}
     stuck_ones = stuck_subjects(stuck)
+    lines = [line for line in standings(said) if _wants(line, freezes)]
+    why = await _reasons(views, [line.subject for line in lines])
     found = [
         *(_stuck(one) for one in stuck_ones),
-        *_standing(standings(said), said, freezes, {one.subject for one in stuck_ones}),
+        *(_standing(line, why) for line in lines),
         *_quarantined(held),
         *(_artifact(row) for row in artifacts),
         *_late(outboxes, outbox_s, now),
@@ -72,46 +74,54 @@ def _stuck(one: Stuck) -> Need:
     )
 
 
-def _standing(
-    lines: Sequence[Standing], said: Mapping[str, Sequence[v.Row]], freezes: Sequence[v.Row], stuck: set[str]
-) -> list[Need]:
-    """Lines that still stand so by every service's word."""
-    latest = {row["cohort"]: max(f["number"] for f in freezes if f["cohort"] == row["cohort"]) for row in freezes}
-    found = []
-    for line in lines:
-        if line.kind == "freeze" and _overtaken(line.subject, latest):
-            continue
-        waits = line.waits_for or ""
-        failed = line.state.startswith(("failed", "rejected", "refused", "FINGERPRINT"))
-        if not failed and PERSON not in waits:
-            continue
-        found.append(
-            Need(
-                what="failed" if failed else "held",
-                subject=line.subject,
-                kind=line.kind,
-                service=line.service,
-                state=line.state,
-                since=line.since,
-                words="" if failed and PERSON in waits else _why(line, said),
-                todo=_todo(line, waits),
-                href=place_of(line.subject, line.kind),
-            )
-        )
+def _wants(line: Standing, freezes: Sequence[v.Row]) -> bool:
+    """It still stands so by every service's word, and no later freeze of its cohort made it history."""
+    if line.kind == "freeze" and _overtaken(line.subject, freezes):
+        return False
+    return _failed(line) or PERSON in (line.waits_for or "")
+
+
+def _failed(line: Standing) -> bool:
+    return line.state.startswith(("failed", "rejected", "refused", "FINGERPRINT"))
+
+
+def _standing(line: Standing, why: Mapping[str, str]) -> Need:
+    return Need(
+        what="failed" if _failed(line) else "held",
+        subject=line.subject,
+        kind=line.kind,
+        service=line.service,
+        state=line.state,
+        since=line.since,
+        words=why.get(line.subject, ""),
+        todo=_todo(line),
+        href=place_of(line.subject, line.kind),
+    )
+
+
+async def _reasons(views: v.Views, subjects: list[str]) -> dict[str, str]:
+    """Why each stands as it does, in the words of the service that refused or held it."""
+    if not subjects:
+        return {}
+    refused, ended, errors, held = await asyncio.gather(
+        views.rows("ingest", q.REFUSED_OF, subjects),
+        views.rows("align", q.ENDED_OF, subjects),
+        views.rows("jointcall", q.FAILED_FREEZES, subjects),
+        views.rows("jointcall", q.SAMPLES_OF, subjects),
+    )
+    found = {row["key"]: row["override_reason"] or "; ".join(row["reasons"]) for row in held}
+    found |= {row["subject"]: f"{row['code']}: {row['message']}" for row in refused}
+    for row in (*ended, *errors):
+        found[row["subject"]] = f"{row['error']['code']}: {row['error']['message']}"
     return found
 
 
-def _why(line: Standing, said: Mapping[str, Sequence[v.Row]]) -> str:
-    return f"{line.service} says so" if len(said.get(line.service, ())) else ""
-
-
-def _todo(line: Standing, waits: str) -> str:
-    if waits.startswith(f"{PERSON}: "):
-        return {"samples pass": "pass it, or leave it out"}.get(
-            waits.removeprefix(f"{PERSON}: "), waits[len(PERSON) + 2 :]
-        )
+def _todo(line: Standing) -> str:
+    waits = line.waits_for or ""
+    if waits == f"{PERSON}: samples pass":
+        return "pass it, or leave it out"
     if waits:
-        return waits
+        return waits.removeprefix(f"{PERSON}: ")
     return {
         "freeze": "read why, then ask for the freeze again",
         "sample": "read why, mend it, then revive its work",
@@ -119,9 +129,9 @@ def _todo(line: Standing, waits: str) -> str:
     }.get(line.kind, "read why")
 
 
-def _overtaken(freeze: str, latest: Mapping[str, int]) -> bool:
+def _overtaken(freeze: str, freezes: Sequence[v.Row]) -> bool:
     cohort, _, number = freeze.rpartition(":")
-    return number.isdecimal() and int(number) < latest.get(cohort, 0)
+    return number.isdecimal() and any(row["cohort"] == cohort and row["number"] > int(number) for row in freezes)
 
 
 def _quarantined(held: Mapping[str, Sequence[v.Row]]) -> list[Need]:

@@ -26,6 +26,7 @@ SHOWN = 8
 """Needs on the first page; the rest stand on a page of their own."""
 MOST_MATCHES = 20
 OPEN = 6
+TONE_ORDER = ("ok", "run", "wait", "hold", "off", "bad")
 DOES = {
     "ingest": "takes runs in",
     "align": "reads to CRAM and gVCF",
@@ -52,6 +53,7 @@ class Station:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     needs: tuple[Need, ...]
+    in_work: int
     stations: tuple[Station, ...]
     freezes: Sequence[Mapping[str, Any]]
     runs: Sequence[Mapping[str, Any]]
@@ -77,13 +79,18 @@ async def find_overview(views: v.Views, *, outbox_s: float) -> Overview:
         needs(views, outbox_s=outbox_s, now=now),
         views.everywhere(v.BACKLOG),
         views.everywhere(q.FLOW),
-        views.rows("jointcall", q.OPEN_FREEZES, OPEN),
+        views.rows("jointcall", q.OPEN_FREEZES),
         views.rows("ingest", q.RUN_PAGE, None, OPEN, 0),
     )
+    named = [row["freeze"] for row in open_freezes]
+    answers = await views.everywhere(q.PANELS_ENDED, named, services=("vqsr", "annotate")) if named else {}
+    ended = {row["subject"] for rows in answers.values() for row in rows}
+    open_freezes = [row for row in open_freezes if row["freeze"] not in ended]
     return Overview(
         needs=wanting,
+        in_work=len(open_freezes),
         stations=stations(pools(backlog), flow),
-        freezes=await with_progress(views, open_freezes),
+        freezes=await with_progress(views, open_freezes[:OPEN]),
         runs=await with_stages(views, runs),
         notes=tuple(views.notes),
     )
@@ -115,7 +122,11 @@ async def with_stages(views: v.Views, runs: Sequence[v.Row]) -> list[dict[str, A
     by_run: dict[str, list[tuple[str, str, int]]] = {}
     for row in rows:
         by_run.setdefault(row["run"], []).append((row["state"], tone(row["state"]), row["samples"]))
-    return [{**run, "stages": by_run.get(run["run"], [])} for run in runs]
+    return [{**run, "stages": sorted(by_run.get(run["run"], []), key=_stage_order)} for run in runs]
+
+
+def _stage_order(stage: tuple[str, str, int]) -> int:
+    return TONE_ORDER.index(stage[1])
 
 
 STEPS = (

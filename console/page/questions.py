@@ -23,6 +23,14 @@ ARTIFACT_NEEDS = """
 select artifact, kind, subject, state, since, last_act from status_artifact
 where state = 'missing' or (state = 'stored' and last_act like 'REFUSED%') order by since desc limit $1
 """
+REFUSED_OF = "select subject, code, message from status_rejection where subject = any($1::text[]) order by since"
+ENDED_OF = """
+select sample as subject, error from status_version
+where sample = any($1::text[]) and error is not null order by version
+"""
+FAILED_FREEZES = """
+select "freeze" as subject, error from status_freeze where "freeze" = any($1::text[]) and error is not null
+"""
 OF_SUBJECTS = "select * from status_subject where subject = any($1::text[])"
 
 RUN_PAGE = """
@@ -63,7 +71,11 @@ RESTORES_OF = "select * from status_restore where artifact = $1 order by number 
 
 FREEZE_PAGE = "select *, count(*) over () as total from status_freeze order by since desc limit $1 offset $2"
 OPEN_FREEZES = """
-select * from status_freeze where state in ('planning', 'genotyping', 'genotyped') order by since desc limit $1
+select * from status_freeze where state in ('planning', 'genotyping', 'genotyped') order by since desc limit 100
+"""
+"""To jointcall a freeze stays genotyped; whether it went on to a panel, annotate says."""
+PANELS_ENDED = """
+select subject from status_subject where subject = any($1::text[]) and state in ('released', 'failed', 'cancelled')
 """
 STAGES_OF_FREEZES = "select subject, state, since, waits_for from status_subject where subject = any($1::text[])"
 INTERVALS = """

@@ -40,7 +40,8 @@ async def sign_in(request: Request) -> Response:
         raise HTTPException(403, "Nobody signs in here: the page is read-only.")
     form = await form_of(request)
     back = back_of(form.get("back", ""))
-    if not site.sessions.is_own_form(site.viewer(request), form.get("form_token", "")):
+    visitor = Viewer(name=None, visit=request.cookies.get(VISIT) or "")  # whoever may be signed in already
+    if not site.sessions.is_own_form(visitor, form.get("form_token", "")):
         return _form(request, site, back=back, status=403, wrong="That form had grown old; try again.")
     address = request.client.host if request.client is not None else "unknown"
     wait = site.attempts.wait_s(address)

@@ -111,9 +111,9 @@ async def _insert(conn: Any, schema: str, table: str, rows: list[dict[str, Any]]
 def plant(people: int = 24) -> Planting:
     """Two runs, `people` samples (one with a hostile label), three freezes, a quarantine, a store with tiers."""
     site = Planting()
-    _runs(site, people)
+    _runs(site)
     for number in range(1, people + 1):
-        _sample(site, number, people)
+        _sample(site, number)
     _freezes(site)
     _quarantine(site)
     _store(site, people)
@@ -130,25 +130,26 @@ def plant(people: int = 24) -> Planting:
     return site
 
 
-def _runs(site: Planting, people: int) -> None:
-    for run, state, back, refused in ((RUN, "completed", 9.0, None), (REFUSED_RUN, "rejected", 2.0, True)):
+def _runs(site: Planting) -> None:
+    sheet = rejection("SHEET_SYNTAX", "the sheet names a lane twice")
+    for run, state, back, refused in ((RUN, "completed", 9.0, None), (REFUSED_RUN, "rejected", 2.0, sheet)):
         site.add("ingest", "run", run=run, root="/instruments/a", folder=run, state=state, since=site.ago(hours=back),
                  created_at=site.ago(hours=back + 1), parts=1,
-                 rejection=json.dumps(rejection("SHEET_SYNTAX", "the sheet names a lane twice")) if refused else None)  # fmt: skip
+                 rejection=json.dumps(refused) if refused else None)  # fmt: skip
     site.add("ingest", "run", run="240613_A00871_0090_AH5GNWDSX7", root="/instruments/b", folder="b", state="copying",
              since=site.ago(minutes=6), waits_for="the copy to end", created_at=site.ago(minutes=30))  # fmt: skip
 
 
-def _sample(site: Planting, number: int, people: int) -> None:
+def _sample(site: Planting, number: int) -> None:
     one, project = key(number), "GENOMES"
     label = {1: LABELLED, 2: HOSTILE}.get(number, f"HG{number:05d}")
     failed, aligning, calling = number == 4, number in (5, 6, 7, 8), number in (9, 10)
     site.add("ingest", "sample", key=one, project=project, label=label, version=1, created_at=site.ago(hours=9))
     bad = rejection("FASTQ_TRUNCATED", f"a FASTQ of {one} ends within a record", where="lane 2, mate 1")
     lanes = [{"lane": 1, "r1": f"{label}_L001_R1.fastq.gz", "r2": f"{label}_L001_R2.fastq.gz"}]
-    site.add("ingest", "run_sample", run=RUN, sample=one, attempt=1, task=f"check:{number}", version=None if failed else 1,
-             state="failed" if failed else "announced", since=site.ago(hours=8), offer=json.dumps({"lanes": lanes}),
-             rejection=json.dumps(bad) if failed else None)  # fmt: skip
+    site.add("ingest", "run_sample", run=RUN, sample=one, attempt=1, task=f"check:{number}", since=site.ago(hours=8),
+             version=None if failed else 1, state="failed" if failed else "announced",
+             offer=json.dumps({"lanes": lanes}), rejection=json.dumps(bad) if failed else None)  # fmt: skip
     site.task("ingest", f"check:{number}", "check", one, "failed" if failed else "done", belongs_to=RUN,
               changed=site.ago(hours=8), error=json.dumps(bad) if failed else None)  # fmt: skip
     if failed:
@@ -160,10 +161,14 @@ def _sample(site: Planting, number: int, people: int) -> None:
              since=site.ago(minutes=10 + number), aligned=None if aligning else json.dumps({"metrics": figures}),
              called=json.dumps({"verdict": "pass"}) if state == "called" else None)  # fmt: skip
     again = ("preemption", "done") if number % 5 == 0 else ("done",)
-    site.task("align", f"align:{one}:v1:p", "align", one, "leased" if aligning and number < 7 else "ready" if aligning else "done",
-              belongs_to=RUN, pool="spot", changed=site.ago(minutes=5 + 7 * number % 110), took=1900.0 + 37 * number,
-              epoch=0 if aligning and number > 6 else 1 if aligning else len(again),
-              endings=() if aligning else again, preemptions=0 if aligning else len(again) - 1)  # fmt: skip
+    work = {"belongs_to": RUN, "pool": "spot", "changed": site.ago(minutes=5 + 7 * number % 110)}
+    if aligning:
+        running = number < 7
+        site.task("align", f"align:{one}:v1:p", "align", one, "leased" if running else "ready", **work)
+    else:
+        lost = len(again) - 1
+        site.task("align", f"align:{one}:v1:p", "align", one, "done", took=1900.0 + 37 * number, epoch=len(again),
+                  endings=again, preemptions=lost, **work)  # fmt: skip
     if not aligning:
         site.task("align", f"call:{one}:v1:p", "call", one, "leased" if calling else "done", belongs_to=RUN,
                   changed=site.ago(minutes=2 + 5 * number % 90), took=900.0 + 11 * number)  # fmt: skip
@@ -197,15 +202,23 @@ def _freezes(site: Planting) -> None:
                  intervals=intervals, error=json.dumps(error) if error else None)  # fmt: skip
         if freeze != WORKING:
             for index in range(12):
-                where = {"contig": "chr20", "start": index * 5_000_000 + 1, "end": (index + 1) * 5_000_000, "contig_length": 64_000_000}
-                site.add("jointcall", "freeze_interval", freeze_id=freeze, index=index, interval=json.dumps(where),
-                         predicted_work=1.0, state="genotyped", variants=9000 + index, seconds=600.0 + index, attempts=1)  # fmt: skip
+                where = _where("chr20", 64_000_000, index * 5_000_000 + 1, (index + 1) * 5_000_000)
+                site.add("jointcall", "freeze_interval", freeze_id=freeze, index=index, interval=where, attempts=1,
+                         predicted_work=1.0, state="genotyped", variants=9000, seconds=600.0 + index)  # fmt: skip
     _intervals(site)
     summary = {"samples": 1200, "variants": 1_204_331, "snps": 1_048_112, "indels": 156_219, "passed": 1_131_408,
                "ti_tv": 2.071, "het_hom": 1.612, "filtered_rate": 0.0605}  # fmt: skip
     decisions = [
-        {"variant_type": "snp", "method": "vqsr", "rule": "88,120 SNPs are in the training resources; 5,000 are asked for"},
-        {"variant_type": "indel", "method": "hard-filter", "rule": "hard filters: 1,204 indels are in the training resources"},
+        {
+            "variant_type": "snp",
+            "method": "vqsr",
+            "rule": "88,120 SNPs are in the training resources; 5,000 are asked for",
+        },
+        {
+            "variant_type": "indel",
+            "method": "hard-filter",
+            "rule": "hard filters: 1,204 indels are in the training resources",
+        },
     ]
     manifest = {"uri": "file:///store/released/biobank-1/manifest", "sha256": sha("m"), "entries": 3, "size": 100}
     site.add("annotate", "panel", freeze_id=RELEASED, cohort="biobank", number=1, state="released",
@@ -214,27 +227,30 @@ def _freezes(site: Planting) -> None:
 
 
 def _intervals(site: Planting) -> None:
+    """The first 84 are done, some of the others too, twelve run; some were taken away or lost on the way."""
     index = 0
     for contig, length, many in CONTIGS:
         step = length // many
         for at in range(many):
-            state = "genotyped" if index < 84 or site.chance.random() < 0.1 else "queued"
+            done = index < 84 or site.chance.random() < 0.1
+            state = "done" if done else "leased" if index < 96 else "ready"
             seconds = round(site.chance.gammavariate(6.0, 95.0), 1)
-            again = site.chance.choices((0, 1, 2, 3), weights=(16, 3, 1, 0.4))[0]
-            where = {"contig": contig, "start": at * step + 1, "end": length if at == many - 1 else (at + 1) * step, "contig_length": length}
-            done = state == "genotyped"
-            site.add("jointcall", "freeze_interval", freeze_id=WORKING, index=index, interval=json.dumps(where),
-                     predicted_work=1.0, state=state, variants=int(seconds * 61) if done else None,
-                     seconds=seconds if done else None, attempts=again + 1 if done else None)  # fmt: skip
-            running = not done and index < 96
+            again = site.chance.choices((0, 1, 2, 3), weights=(16, 3, 1, 0.4))[0] if state != "ready" else 0
             lost = site.chance.randint(0, again)
-            site.task("jointcall", f"interval:{WORKING}:{index}:abc", "interval", WORKING,
-                      "done" if done else "leased" if running else "ready", belongs_to="biobank", pool="spot",
-                      changed=site.ago(seconds=60 * (86 - min(index, 85)) + 20), took=seconds,
-                      epoch=again + 1 if done or running else 0, preemptions=again - lost if done or running else 0,
-                      losses=lost if done or running else 0,
-                      endings=("preemption",) * (again - lost) + ("loss",) * lost + (("done",) if done else ()) if done or running else ())  # fmt: skip
+            where = _where(contig, length, at * step + 1, length if at == many - 1 else (at + 1) * step)
+            site.add("jointcall", "freeze_interval", freeze_id=WORKING, index=index, interval=where, predicted_work=1.0,
+                     state="genotyped" if done else "queued", variants=int(seconds * 61) if done else None,
+                     seconds=seconds if done else None, attempts=again + 1 if done else None)  # fmt: skip
+            endings = ("preemption",) * (again - lost) + ("loss",) * lost
+            site.task("jointcall", f"interval:{WORKING}:{index}:abc", "interval", WORKING, state, belongs_to="biobank",
+                      pool="spot", changed=site.ago(seconds=60 * (86 - min(index, 85)) + 20), took=seconds,
+                      epoch=0 if state == "ready" else again + 1, preemptions=again - lost, losses=lost,
+                      endings=(*endings, "done") if done else endings)  # fmt: skip
             index += 1
+
+
+def _where(contig: str, length: int, start: int, end: int) -> str:
+    return json.dumps({"contig": contig, "start": start, "end": end, "contig_length": length})
 
 
 def _quarantine(site: Planting) -> None:
@@ -266,8 +282,8 @@ def _store(site: Planting, people: int) -> None:
                 site.add("archive", "planned", id=name, uri=f"s3://store/landing/{RUN}/{name[:16]}.{kind}",
                          policy="fastq-to-glacier", action="GLACIER", why_not=["its CRAM is not verified yet"],
                          saves_monthly=1.18, planned_at=site.ago(minutes=1))  # fmt: skip
-    site.add("archive", "hold", request_id=UUID(int=900), artifact=sha("cram1"), actor="bea", placed_at=site.ago(days=2),
-             reason="for the comparison of aligners")  # fmt: skip
+    site.add("archive", "hold", request_id=UUID(int=900), artifact=sha("cram1"), actor="bea",
+             placed_at=site.ago(days=2), reason="for the comparison of aligners")  # fmt: skip
     site.add("archive", "restore", artifact=sha("fastq1"), number=1, days=7, actor="bea", state="asked",
              reason="to be aligned again", asked_at=site.ago(hours=1))  # fmt: skip
     site.add("archive", "tiering", backend="storage-class", said="the store has storage classes", classes=["GLACIER"],
