@@ -161,8 +161,8 @@ class HealthSettings(Section):
     """`up` kills and restarts a process that is not live for so long; a second time within the hour it waits twice so
     long, and so on."""
     port: int | None = Field(default=None, ge=0, le=65535)
-    """HTTP probes, `/live` and `/ready`, and `/metrics` for Prometheus; none means no such port, 0 a free one, which the
-    report names."""
+    """HTTP probes, `/live` and `/ready`, and `/metrics` for Prometheus; none means no such port, 0 a free one, which
+    the report names."""
     bind: str = "127.0.0.1"
 
 
