@@ -86,7 +86,8 @@ WORK_LEDGER: Mapping[str, tuple[str, ...]] = {
     "fan_arrival": ("select", "insert"),
 }
 """Tables of the chassis that a worker's statements touch: claim, renew, checkpoint, end and what an end entails (an
-event, the next tasks, a fact that is gathered; for the trace, the attempt before). No inbox, quarantine, audit or decision; nothing is deleted."""
+event, the next tasks, a fact that is gathered), and the attempt before, to which its traces link. No inbox, quarantine,
+audit or decision; nothing is deleted."""
 TASK_IDENTITY = frozenset(
     {"key", "slug", "kind", "subject", "belongs_to", "payload", "pool", "priority", "traceparent", "created_at"}
 )
