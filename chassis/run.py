@@ -60,7 +60,8 @@ async def consume(builder: str, settings: Settings) -> None:
             ):
                 running = Running(settings=settings, ledger=ledger, store=store)
                 census: Census | None = None
-                if scrape is not None or settings.telemetry.otlp_endpoint is not None:
+                pushed = settings.telemetry.otlp_endpoint is not None and settings.telemetry.otlp_metrics
+                if scrape is not None or pushed:
                     census = Census(service=service, prices=prices, meter=meter())
                 if scrape is not None and census is not None:
                     scrape.add(census.histograms)

@@ -100,9 +100,8 @@ def _show(found: Cost, labels: Labels, prices: Prices) -> None:
         screen.print(table(("kept", "lies in", "#objects", "#size", "#a month"), kept))
         screen.print()
     wasted = f", of it {money(found.wasted)} wasted" if found.wasted else ""
-    say(
-        f"{found.kind} {labels.shown(found.subject)}: {money(found.amount)} so far{wasted}; {money(found.monthly)} a month"
-    )
+    keep = f"{money(found.monthly)} a month to keep"
+    say(f"{found.kind} {labels.shown(found.subject)}: {money(found.amount)} so far{wasted}; {keep}")
     each = [
         f"{money(amount)} {what}"
         for amount, what in ((found.per_sample, "a sample"), (found.per_interval, "an interval"))
