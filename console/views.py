@@ -61,6 +61,7 @@ INVENTORY_OBJECTS = "select * from status_inventory_object order by size desc nu
 ARTIFACT_BY_URI = "select distinct artifact from status_artifact where uri = $1"
 ARTIFACT_BY_START = "select distinct artifact from status_artifact where starts_with(artifact, $1) limit 10"
 STORAGE = "select * from status_storage"
+TIERING = "select * from status_tiering"
 WITHDRAWAL = "select * from status_withdrawal where sample = $1"
 HOLDS = "select * from status_hold"
 

@@ -1,4 +1,4 @@
-"""`archive plan|inventory|storage|holds|restore|hold|release`: what is kept, where, at what price, and why."""
+"""`archive plan|tiering|inventory|storage|holds|restore|hold|release`: what is kept, where, at what price, and why."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ _START = re.compile(r"[0-9a-f]{8,64}")
 def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True)
     group.command("plan")(plan)
+    group.command("tiering")(tiering)
     group.command("inventory")(inventory)
     group.command("storage")(storage)
     group.command("holds")(holds)
@@ -37,6 +38,19 @@ def register(app: typer.Typer) -> None:
     app.add_typer(
         group, name="archive", help="Storage: what moves, what is kept, what it costs.", rich_help_panel=PANEL
     )
+
+
+def tiering(context: typer.Context, as_json: Json = False) -> None:
+    """How objects go cold here: by the store's classes, as copies, or not at all; as the archive found out."""
+    from console import views as v
+    from console.output import ago, print_json, say
+
+    rows = _rows(context, v.TIERING, as_json=as_json)
+    if as_json:
+        return print_json(rows)
+    if not rows:
+        return say("the archive has not tried its stores yet: is its consumer running?")
+    say(f"{rows[0]['backend']}: {rows[0]['said']} (found {ago(rows[0]['decided_at'])})")
 
 
 def plan(context: typer.Context, every: Some = False, as_json: Json = False) -> None:
@@ -68,6 +82,8 @@ def plan(context: typer.Context, every: Some = False, as_json: Json = False) -> 
     saved = sum(row["saves_monthly"] or 0 for row in due)
     left = "" if every or len(rows) <= ROWS else f"; {len(rows) - ROWS} lines more (--all)"
     say(f"{len(due)} due now, {len(rows) - len(due)} not{left}. Done, they would save ${saved:.2f} a month.")
+    for how in _rows(context, v.TIERING, as_json=as_json):
+        say(f"{how['backend']}: {how['said']}")
 
 
 def inventory(

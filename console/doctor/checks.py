@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chassis.errors import Rejected
 from console.doctor.check import Check, bad, well
 from console.doctor.machine import jars, java, memory, native_libraries, python, space
-from console.doctor.servers import consumers, kafka, postgres, references, store
+from console.doctor.servers import consumers, kafka, postgres, references, store, tiering
 from console.doctor.site import ingest_roots, running, site_secret, state_folder
 
 if TYPE_CHECKING:
@@ -39,5 +39,6 @@ async def _servers(settings: Settings) -> list[Check]:
         checks.append(await consumers(settings))
     checks.append(await store(settings))
     if checks[-1].verdict != "bad":
+        checks.append(await tiering(settings))
         checks.append(await references(settings))
     return checks

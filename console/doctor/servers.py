@@ -122,6 +122,31 @@ async def store(settings: Settings) -> Check:
         return bad("store", f"{base}: {error or type(error).__name__}", "correct [store] base, endpoint and keys")
 
 
+async def tiering(settings: Settings) -> Check:
+    """How objects would go cold: the stores are tried, as the archive does at its start; nothing is taken into use."""
+    from chassis.storage.open import open_store
+    from chassis.storage.store import StoreUnavailable, TierProbe
+    from services.archive.tiers.choice import checked, weighed
+
+    asked = settings.archive.tiering
+    fix = "correct archive.tiering and [cold]"
+    try:
+        checked(settings)
+        async with asyncio.timeout(ANSWER_S * 3), open_store(settings.store) as opened:
+            probe = await opened.probe_tiers() if asked in ("auto", "storage-class") else TierProbe()
+            found = await weighed(settings, opened, probe, None)
+    except Rejected as rejected:
+        return bad("tiering", f"{rejected.rejection.code}: {rejected.rejection.message}", rejected.rejection.fix)
+    except (StoreUnavailable, OSError, TimeoutError) as error:
+        return bad("tiering", str(error) or type(error).__name__, fix)
+    said = f"{found.backend}: {found.said}"
+    if found.backend == "none" and settings.cold.base is not None and asked != "none":
+        return bad("tiering", said, fix)
+    if found.backend == "none":
+        return note("tiering", said, "set [cold] base to a bucket or a folder, should anything go cold")
+    return well("tiering", said)
+
+
 async def references(settings: Settings) -> Check:
     from chassis.reference.bundle import list_references
     from chassis.storage.open import open_store

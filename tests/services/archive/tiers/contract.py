@@ -244,9 +244,14 @@ async def damage(bench: Bench, uri: str) -> None:
 
 
 async def readable(bench: Bench) -> None:
+    """The emulator's answers to HEAD and to GET change one after the other."""
     from tests.conftest import until
 
     async def ready() -> bool:
+        try:
+            await bench.store.read_range(KEY, 0, 1)
+        except Archived:
+            return False
         return (await bench.head()).readable()
 
     await until(ready)
