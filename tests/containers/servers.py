@@ -30,7 +30,8 @@ GATEWAY = f"""
 mkdir -p /store/objects /store/meta /store/iam
 ROOT_ACCESS_KEY_ID={ADMIN} ROOT_SECRET_ACCESS_KEY="$(cat {SECRETS}/store-admin)"
 export ROOT_ACCESS_KEY_ID ROOT_SECRET_ACCESS_KEY
-exec /usr/local/bin/versitygw --port :7070 --iam-dir /store/iam --iam-cache-disable --disable-acl posix --sidecar /store/meta /store/objects
+exec /usr/local/bin/versitygw --port :7070 --iam-dir /store/iam --iam-cache-disable --disable-acl \\
+    posix --sidecar /store/meta /store/objects
 """
 
 testcontainers_config.ryuk_disabled = True  # its image is one more to have; the fixtures end what they start
