@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from chassis.ledger.ledger import Ledger
 from chassis.storage.store import ObjectFacts, Store
 
-TOPICS = ("artifact.condemned", "artifact.tiered", "artifact.purged")
+TOPICS = ("artifact.condemned", "artifact.tiered", "artifact.restored", "artifact.purged")
 PURGE = "purge"
 WITHDRAWAL = "withdrawal"
 MADE_AGAIN = ("workspace", "log")
@@ -182,6 +182,10 @@ def _was_condemned_first(archive: Archive, copy: Any) -> None:
             if datetime.fromisoformat(one.body["not_before"]) <= one.moment:
                 archive.breaks(copy["id"], "it was condemned without a grace period")
             known = version
+            continue
+        if one.topic == "artifact.restored":
+            # brought back from a cold place it has another version under its name
+            known = version or known
             continue
         if one.topic == "artifact.tiered" and one.body["tier"] == NEWEST:
             known = version
