@@ -9,7 +9,8 @@ from typing import Any
 from chassis.telemetry.spans import Span
 from console.labels import KEY
 
-SUBJECT, BELONGS_TO, ENDING, ATTEMPT, REASON = (
+TASK, SUBJECT, BELONGS_TO, ENDING, ATTEMPT, REASON = (
+    "cohortstream.task",
     "cohortstream.subject",
     "cohortstream.belongs_to",
     "cohortstream.ending",
@@ -84,6 +85,14 @@ def traces_of(spans: Iterable[Span], subject: str) -> tuple[Trace, ...]:
 def is_drawn(span: Span) -> bool:
     """Whether a person wants to see the step: commits that took no time would be every third line."""
     return not span.name.startswith("COMMIT ") or not span.ok or span.seconds >= DRAWN_COMMIT_S
+
+
+def part_of(span: Span) -> str:
+    """The number of the interval that an attempt at a freeze's task is about; empty where there is none."""
+    subject, task = str(span.attributes.get(SUBJECT, "")), str(span.attributes.get(TASK, ""))
+    begin = f"{span.name.rpartition(' ')[2]}:{subject}:"
+    number = task.removeprefix(begin).partition(":")[0] if task.startswith(begin) else ""
+    return f"no. {number}" if number.isdigit() and not KEY.fullmatch(subject) else ""
 
 
 def is_about(span: Span, subject: str) -> bool:

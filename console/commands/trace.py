@@ -10,6 +10,8 @@ from console.invocation import invocation
 from console.output import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chassis.settings import Settings
     from chassis.telemetry.spans import Span
     from console.labels import Labels
@@ -98,7 +100,7 @@ def _show(one: Trace, labels: Labels, *, link: str | None) -> None:
     from rich.tree import Tree
 
     from console.output import console, say, span
-    from console.spantree import is_drawn
+    from console.spantree import ENDING, is_drawn
 
     spans = one.spans
     services = len({each.service for each in spans})
@@ -108,24 +110,26 @@ def _show(one: Trace, labels: Labels, *, link: str | None) -> None:
         f"{services} services"
     )
     commits = sum(not is_drawn(each) for each in spans)
-    say(title + (f" ({commits} quick commits are not drawn)" if commits else ""))
+    say(title + (f" ({commits} quick commit{'s' if commits > 1 else ''} not drawn)" if commits else ""))
     if link:
         say(link)
     tree = Tree("", guide_style="dim", hide_root=True)
+    endings = {each.span_id: str(each.attributes[ENDING]) for each in spans if ENDING in each.attributes}
     for root in filter(_drawn, one.roots):
-        _add(tree, root, labels)
+        _add(tree, root, labels, endings)
     screen = console()
     screen.print(tree)
     screen.print()
 
 
-def _add(tree: Any, node: Node, labels: Labels, *, above: Any = None) -> None:
+def _add(tree: Any, node: Node, labels: Labels, endings: Mapping[str, str], *, above: Any = None) -> None:
     from console.spantree import SUBJECT
 
     subject = node.span.attributes.get(SUBJECT)
-    branch = tree.add(_line(node.span, labels, cause_lost=node.cause_lost, said=subject in (None, above)))
+    line = _line(node.span, labels, endings, cause_lost=node.cause_lost, said=subject in (None, above))
+    branch = tree.add(line)
     for child in filter(_drawn, node.children):
-        _add(branch, child, labels, above=subject or above)
+        _add(branch, child, labels, endings, above=subject or above)
 
 
 def _drawn(node: Node) -> bool:
@@ -134,12 +138,12 @@ def _drawn(node: Node) -> bool:
     return bool(node.children) or is_drawn(node.span)
 
 
-def _line(one: Span, labels: Labels, *, cause_lost: bool, said: bool) -> Any:
+def _line(one: Span, labels: Labels, endings: Mapping[str, str], *, cause_lost: bool, said: bool) -> Any:
     """One step. `said`: its subject is its cause's, and stands there already."""
     from rich.text import Text
 
     from console.output import span
-    from console.spantree import ATTEMPT, ENDING, REASON, SUBJECT, WAITED_FOR
+    from console.spantree import ATTEMPT, ENDING, REASON, SUBJECT, WAITED_FOR, part_of
 
     line = Text()
     if one.service not in one.name.split() and not one.name.startswith("tool "):
@@ -148,6 +152,9 @@ def _line(one: Span, labels: Labels, *, cause_lost: bool, said: bool) -> Any:
     subject = one.attributes.get(SUBJECT)
     if subject and not said:
         line.append(f"  {labels.shown(str(subject))}")
+    part = part_of(one)
+    if part:
+        line.append(f"  {part}", style="dim")
     line.append(f"  {span(one.seconds)}", style="cyan")
     ending = one.attributes.get(ENDING)
     if ending:
@@ -158,7 +165,8 @@ def _line(one: Span, labels: Labels, *, cause_lost: bool, said: bool) -> Any:
     line.append(_used(one), style="dim")
     attempt = one.attributes.get(ATTEMPT)
     if isinstance(attempt, int) and attempt > 1:
-        line.append(f"  attempt {attempt}", style="yellow")
+        after = [endings[span_id] for _, span_id in one.links if span_id in endings]
+        line.append(f"  attempt {attempt}" + (f" after {after[0]}" if len(after) == 1 else ""), style="yellow")
     if one.links:
         line.append(f"  {len(one.links)} link{'s' if len(one.links) > 1 else ''}", style="dim")
     if cause_lost:

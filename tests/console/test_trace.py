@@ -134,7 +134,9 @@ def test_the_command_prints_the_tree_with_durations_endings_and_links(cohortstre
     assert lines[0].startswith("trace t1")
     assert lines[0].endswith("2 min, 8 steps in 4 services")
     assert any("align align" in line and "90 s" in line and "crash" in line for line in lines)
-    assert any("42 s" in line and "done" in line and "attempt 2" in line and "2 links" in line for line in lines)
+    assert any(
+        "42 s" in line and "done" in line and "attempt 2 after crash" in line and "2 links" in line for line in lines
+    )
     assert sum(TWO in line for line in lines) == 1  # the check that completed the run stays: it led to the rest
     assert max(map(len, lines)) <= 100
 
@@ -255,7 +257,12 @@ def test_the_link_and_what_tools_took_are_printed(cohortstream: Command, tmp_pat
         },
     )  # fmt: skip
     parked = span("p", "d", "align waiting", subject=ONE, start=95, attributes={"cohortstream.waited_for": "restore"})
-    write(tmp_path / "cohortstream-state", [*SPANS, tool, parked])
+    interval = span(
+        "n", "d", "jointcall interval", subject="panel:1", service="jointcall", start=97,
+        attributes={"cohortstream.task": "interval:panel:1:17:0123456789ab"},
+    )  # fmt: skip
+    commit = span("q", "f", "COMMIT align", start=98, seconds=0.01)
+    write(tmp_path / "cohortstream-state", [*SPANS, tool, parked, interval, commit])
     (tmp_path / "site.toml").write_text(
         '[telemetry]\ntraces_url = "http://127.0.0.1:16686/trace/{trace_id}"\n', encoding="utf-8"
     )
@@ -263,4 +270,6 @@ def test_the_link_and_what_tools_took_are_printed(cohortstream: Command, tmp_pat
     assert "http://127.0.0.1:16686/trace/t1" in ran.out.splitlines()
     took = "61.2 s of processor, 512 MB, exit status 137"
     assert any("tool bwa mem" in line and took in line for line in ran.out.splitlines())
+    assert any("jointcall interval  panel:1  no. 17" in line for line in ran.out.splitlines())
+    assert "1 quick commit not drawn" in ran.out and "COMMIT" not in ran.out
     assert any("align waiting" in line and "for restore" in line for line in ran.out.splitlines())
