@@ -52,6 +52,9 @@ def code_and_words(error: Exception) -> tuple[Exit, str]:
             return Exit.failed, str(error)
         case ObjectMissing():
             return Exit.failed, f"{error}."
+        case ExceptionGroup() if len(error.exceptions) == 1:
+            # of a process that runs several things at once, the one that ended it
+            return code_and_words(error.exceptions[0])
         case _:
             return (
                 Exit.failed,
