@@ -258,7 +258,7 @@ def test_the_link_and_what_tools_took_are_printed(cohortstream: Command, tmp_pat
     )  # fmt: skip
     parked = span("p", "d", "align waiting", subject=ONE, start=95, attributes={"cohortstream.waited_for": "restore"})
     interval = span(
-        "n", "d", "jointcall interval", subject="panel:1", service="jointcall", start=97,
+        "n", "f", "jointcall interval", subject="panel:1", service="jointcall", start=97,
         attributes={"cohortstream.task": "interval:panel:1:17:0123456789ab"},
     )  # fmt: skip
     commit = span("q", "f", "COMMIT align", start=98, seconds=0.01)
