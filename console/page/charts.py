@@ -69,6 +69,7 @@ def durations(found: Sequence[One]) -> Chart | None:
             "xaxis": {
                 "title": "intervals in genome order",
                 "showticklabels": False,
+                "showgrid": False,
                 "categoryorder": "array",
                 "categoryarray": order,
             },

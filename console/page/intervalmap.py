@@ -15,8 +15,8 @@ from typing import Any, Literal
 from console.output import span
 
 Colouring = Literal["state", "time", "retries"]
-MOST_CELLS = 160
-"""Of a strip: 7 pixels each on a wide screen."""
+MOST_CELLS = 120
+"""Of a strip: 9 pixels each on a wide screen."""
 MOST_STRIPS = 60
 STATES = ("failed", "cancelled", "running", "waiting", "queued", "genotyped")
 """The gravest first."""

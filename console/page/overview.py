@@ -49,6 +49,11 @@ class Station:
     states: tuple[tuple[str, str, int], ...]
     """(kind, state, how many), the busiest first."""
 
+    @property
+    def by_kind(self) -> list[tuple[str, list[tuple[str, int]]]]:
+        kinds = dict.fromkeys(kind for kind, _, _ in self.states)
+        return [(kind, [(state, many) for its, state, many in self.states if its == kind]) for kind in kinds]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
@@ -170,6 +175,12 @@ async def progress(views: v.Views, freeze: Mapping[str, Any]) -> list[dict[str, 
     return found
 
 
+def mentioned(found: Sequence[Need]) -> list[str]:
+    """What needs are about, and the samples that their words name."""
+    words = " ".join(f"{need.words} {need.todo}" for need in found)
+    return [*(need.subject for need in found), *KEY.findall(words)]
+
+
 async def overview(request: Request) -> Response:
     site = site_of(request)
     async with site.ledgers.reading() as views:
@@ -178,7 +189,7 @@ async def overview(request: Request) -> Response:
             return await find_overview(views, outbox_s=site.settings.watch.outbox_seconds)
 
         found = await site.fresh.get("overview", find, seconds=site.refresh / 2)
-        known = await names(site, site.viewer(request), views, [need.subject for need in found.needs[:SHOWN]])
+        known = await names(site, site.viewer(request), views, mentioned(found.needs[:SHOWN]))
     return render(
         request,
         "overview.html",
@@ -201,7 +212,7 @@ async def attention(request: Request) -> Response:
         found = await site.fresh.get("needs", find, seconds=site.refresh / 2)
         what = request.query_params.get("what", "")
         shown = [need for need in found if not what or need.what == what]
-        known = await names(site, site.viewer(request), views, [need.subject for need in shown])
+        known = await names(site, site.viewer(request), views, mentioned(shown))
     counts = {kind: sum(need.what == kind for need in found) for kind in dict.fromkeys(need.what for need in found)}
     return render(request, "attention.html", title="Needs a person", shown=shown, counts=counts, what=what, names=known)
 

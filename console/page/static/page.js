@@ -95,9 +95,16 @@
       }
     });
     if (region()?.hasAttribute("hx-get")) {
-      setInterval(() => {
+      // a page that takes long to make is asked for less often: an open page never keeps the ledger busy
+      let began = 0;
+      let rest = every;
+      const next = () => setTimeout(() => {
         if (!paused && document.visibilityState === "visible") htmx.trigger(document.body, "tick");
-      }, every);
+        next();
+      }, rest);
+      document.body.addEventListener("htmx:beforeRequest", () => { began = performance.now(); });
+      document.body.addEventListener("htmx:afterRequest", () => { rest = Math.max(every, 5 * (performance.now() - began)); });
+      next();
       if (pause) {
         pause.hidden = false;
         pause.addEventListener("click", () => {
