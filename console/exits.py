@@ -39,7 +39,7 @@ class WorkFailed(Exception):
 def code_and_words(error: Exception) -> tuple[Exit, str]:
     """What to exit with and what to say. An error of no known kind is named as what it is: a bug of ours."""
     from chassis.errors import Rejected, ToolFailed
-    from chassis.storage.store import ObjectMissing, StoreUnavailable
+    from chassis.storage.store import Archived, ObjectMissing, StoreUnavailable
 
     match error:
         case Rejected():
@@ -50,6 +50,8 @@ def code_and_words(error: Exception) -> tuple[Exit, str]:
             return Exit.unreachable, f"{error}. To mend it: run `cohortstream doctor`."
         case WorkFailed() | ToolFailed():
             return Exit.failed, str(error)
+        case Archived():
+            return Exit.failed, f"{error}. To mend it: `cohortstream archive restore {error.uri} --reason ...`."
         case ObjectMissing():
             return Exit.failed, f"{error}."
         case ExceptionGroup() if len(error.exceptions) == 1:

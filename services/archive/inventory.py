@@ -78,9 +78,10 @@ class Inventory:
             named = {row["uri"] for row in await conn.fetch(statements.KNOWN, uris)}
             kinds = {row["uri"]: row["kind"] for row in await conn.fetch(statements.KINDS_SEEN, uris)}
             withdrawn = [row["subject"] for row in await conn.fetch(statements.WITHDRAWN)]
+            purged = {row["uri"] for row in await conn.fetch(statements.PURGED_THERE, uris)}
         found = []
         for facts in batch:
-            if facts.uri in named or await self._left_behind(facts):
+            if facts.uri in named or (facts.uri in purged and await self._left_behind(facts)):
                 continue
             sample = next((sample for sample in withdrawn if sample in facts.key), None)
             if sample is not None:
@@ -137,9 +138,7 @@ class Inventory:
         """A stub of what was purged, by a worker that came back from the dead: it holds nothing, and goes."""
         if facts.size > STUB_LIMIT:
             return False
-        async with self.ledger.connection() as conn:
-            purged = await conn.fetchval(statements.PURGED_THERE, facts.uri)
-        head = await self.store.head(facts.uri) if purged else None
+        head = await self.store.head(facts.uri)
         if head is None or head.cold is None or head.readable():
             return False
         return await self.store.delete(facts.uri, version=head.version)

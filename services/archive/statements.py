@@ -270,7 +270,7 @@ union select uri from manifest where uri = any($1::text[])
 union select cold_uri from artifact where cold_uri = any($1::text[]) and state in ('stored', 'condemned', 'missing')
 """
 ACTS_LIVE = "select key from task where key = any($1::text[]) and state in ('leased', 'ready', 'waiting')"
-PURGED_THERE = "select true from artifact where uri = $1 and state = 'purged'"
+PURGED_THERE = "select uri from artifact where uri = any($1::text[]) and state = 'purged'"
 KINDS_SEEN = """
 select i.uri, i.kind from inventory i join status_inventory_run r using (number)
 where i.uri = any($1::text[]) and i.kind is not null

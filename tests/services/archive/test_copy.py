@@ -251,6 +251,18 @@ async def test_what_a_zombie_deletes_by_name_gets_its_stub_back(moving: Yard, co
     assert await moving.store.get_bytes(cram.uri, limit=10) == b"cram"
 
 
+async def test_a_stub_of_what_was_purged_goes(moving: Yard, cold: Store) -> None:
+    """A zombie's last deed."""
+    cram = await moved(moving)
+    [copy] = await copies(cold)
+    async with moving.ledger.connection() as conn:
+        await conn.execute("update artifact set state = 'purged', cold_uri = null where id = $1", cram.id)
+    await Inventory(ledger=moving.ledger, store=moving.store, rules=moving.rules, cold=cold).run()
+    assert await moving.store.head(cram.uri) is None
+    shown = await moving.rows("select uri, what from status_inventory_object where tier = 'COLD'")
+    assert shown == [{"uri": copy, "what": "cold copy that no fact names"}]
+
+
 async def test_a_ledger_from_a_backup_finds_what_was_moved_since(moving: Yard) -> None:
     """The ledger says that it lies here; the stub says where it lies."""
     cram = await moved(moving)

@@ -173,6 +173,21 @@ class CopyContract(Contract):
         moved = await bench.move(second)
         assert await lying(bench.cold) == [moved["cold"]] == [bench.begun[0]["cold"]]
 
+    async def test_held_after_it_began_the_copy_is_known(self, bench: Bench) -> None:
+        """That attempt may still leave its stub: it must point at a copy that is kept."""
+        meant = await bench.put()
+
+        async def stopped(value: Mapping[str, Any]) -> None:
+            bench.begun.append(dict(value))
+            raise LeaseLost("stopped")
+
+        with pytest.raises(LeaseLost):
+            await bench.backend.move(meant, await bench.head(), bench.tier, begin=stopped, still_right=nothing)
+        second = replace(meant, begun=bench.begun[-1], attempt=replace(meant.attempt, epoch=2))
+        kept = result_of(await bench.backend.spare(second, purging=False, tier=bench.tier, why="held"))
+        assert (kept["did"], kept["tier"], kept["cold"]) == ("out of reach", "STANDARD", bench.begun[0]["cold"])
+        assert await bench.store.get_bytes(KEY, limit=len(BODY)) == BODY
+
     async def test_taken_away_again_only_when_the_cold_copy_is_whole(self, bench: Bench) -> None:
         meant = await bench.put()
         moved = await bench.move(meant)

@@ -329,8 +329,76 @@ async def run(steps: list[tuple[str, Any]], *, kind: str) -> World:
 
 
 @pytest.mark.parametrize("kind", ["versions", "conditional", "plain"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_no_order_of_acts_and_deaths_loses_the_content(kind: str, steps: list[tuple[str, Any]]) -> None:
     world = asyncio.run(run(steps, kind=kind))
     event(f"did {sorted(world.seen)}")
+
+
+SCRIPTS: dict[str, list[tuple[str, Any]]] = {
+    "a second mover": [("act", (COLD, "at")), ("act", (COLD, None)), ("wake", 0)],
+    "held while it moves": [("act", (COLD, "at")), ("hold", None), ("act", (COLD, None)), ("wake", 0)],
+    "brought back while a mover sleeps": [("act", (COLD, "at")), ("act", (COLD, None)), ("restore", None), ("wake", 0)],
+    "two restorers": [("act", (COLD, None)), ("restore", "at"), ("restore", None), ("wake", 0)],
+    "taken away while a restorer sleeps": [
+        ("act", (COLD, None)),
+        ("restore", "at"),
+        ("restore", None),
+        ("act", (COLD, None)),
+        ("wake", 0),
+    ],
+    "held while it is taken away": [
+        ("act", (COLD, None)),
+        ("restore", None),
+        ("act", (COLD, "at")),
+        ("hold", None),
+        ("act", (COLD, None)),
+        ("wake", 0),
+    ],
+    "purged while a restorer sleeps": [
+        ("act", (COLD, None)),
+        ("restore", "at"),
+        ("act", (PURGE, None)),
+        ("wake", 0),
+    ],
+    "held while it is purged": [("act", (PURGE, "at")), ("hold", None), ("act", (PURGE, None)), ("wake", 0)],
+    "held while the cold one is purged": [
+        ("act", (COLD, None)),
+        ("act", (PURGE, "at")),
+        ("hold", None),
+        ("act", (PURGE, None)),
+        ("wake", 0),
+    ],
+    "held while the restored one is purged": [
+        ("act", (COLD, None)),
+        ("restore", None),
+        ("act", (PURGE, "at")),
+        ("hold", None),
+        ("act", (PURGE, None)),
+        ("wake", 0),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", ["versions", "conditional", "plain"])
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_worker_that_stands_still_at_any_step_loses_nothing(script: str, kind: str) -> None:
+    """Where it stands is tried step by step, until it comes to its end without."""
+
+    async def every_step() -> set[str]:
+        seen: set[str] = set()
+        for at in range(1, 20):
+            world = await run([(what, _standing(how, at)) for what, how in SCRIPTS[script]], kind=kind)
+            seen |= world.seen
+        return seen
+
+    seen = asyncio.run(every_step())
+    if "purged" in script and "held" in script:
+        assert "out of reach" in seen, "a hold came late and in time for the content"
+
+
+def _standing(how: Any, at: int) -> Any:
+    if isinstance(how, tuple):
+        return how[0], at if how[1] == "at" else how[1]
+    return at if how == "at" else how
