@@ -67,7 +67,7 @@ async def ledgers(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Rec
     """All six ledgers, with two samples of one run: the first is called and failed QC, the second was refused."""
     await migrate_ledgers(settings_of(database), SERVICES)
     conn = await asyncpg.connect(database)
-    await v._read_json(conn)
+    await v.read_json(conn)
     await conn.execute(LEARN_RUN, RUN, "completed")
     offer = {"lanes": [{"lane": 1, "r1": "TWO_S2_L001_R1_001.fastq.gz", "r2": "TWO_S2_L001_R2_001.fastq.gz"}]}
     for key, label, state, rejection in ((ONE, "HG00100", "announced", None), (TWO, "HG00101", "failed", REFUSED)):
