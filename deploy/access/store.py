@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 BASE = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*?))?/?")
 ACCESS = re.compile(r"<Access>([^<]+)</Access>")
 NO_SUCH_API = frozenset({400, 404, 405, 501})
-"""How stores without accounts of their own answer to a request that they do not know."""
+"""How stores without accounts of their own answer to a request that they do not know; others fail over it, and not in
+S3's words."""
 DENIED = frozenset({401, 403})
 PATIENCE_S = 60.0
 REST_S = 0.5
@@ -51,7 +52,7 @@ async def apply(*, settings: Settings, secrets: Mapping[str, str]) -> Applied:
     """
     places = [_place(settings.store, {account.name: reach(account.party) for account in ACCOUNTS})]
     cold = settings.cold.store()
-    if cold is not None and cold.base.startswith("s3://") and cold.endpoint in (None, settings.store.endpoint):
+    if cold is not None and cold.base.startswith("s3://") and cold.endpoint == settings.store.endpoint:
         archive = next(account.name for account in ACCOUNTS if account.party == "archive")
         places.append(_place(cold, {archive: reach("archive")}))
     gateway = _Gateway(settings.store)
@@ -122,7 +123,7 @@ class _Gateway:
         if self._settings.endpoint is None:
             return None
         answer = await self._ask("list-users")
-        if answer.status_code in NO_SUCH_API:
+        if answer.status_code in NO_SUCH_API or (answer.status_code == 500 and "<Code>" not in answer.text):
             return None
         self._require(answer)
         return frozenset(ACCESS.findall(answer.text))

@@ -8,16 +8,19 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
 from chassis.errors import Rejected
 from chassis.ledger.migrate import LEDGER_TABLE, migrate
 from chassis.messaging.common import with_common
 from chassis.service import build
-from chassis.settings import load
+from chassis.settings import Settings, StoreSettings, load
+from chassis.storage import open_store
 from contracts.parties import CONSOLE, PARTIES, SERVICES
-from deploy.access import postgres, secretfiles
+from deploy.access import postgres, secretfiles, store
 from deploy.access.model import ACCOUNTS, LEDGER_ACCOUNTS, account_of, consumed, outputs, permits, reach, worker_of
 from deploy.access.policy import bucket_policy
+from deploy.embedded.stack import Endpoints
 
 EVERY_SERVICE = pytest.mark.parametrize("service", SERVICES)
 
@@ -128,3 +131,21 @@ async def test_there_is_nothing_to_grant_before_the_ledgers_are_made(database: s
     with pytest.raises(Rejected) as refused:
         await postgres.apply(dsn=database, services={"align": None}, passwords=passwords)
     assert refused.value.rejection.code == "LEDGER_MISSING"
+
+
+@pytest.mark.stack
+async def test_a_store_without_accounts_gets_its_bucket(endpoints: Endpoints, tmp_path: Path) -> None:
+    secretfiles.make(tmp_path)
+    settings = Settings(
+        store=StoreSettings(
+            base="s3://access-test",
+            endpoint=endpoints.s3_endpoint,
+            access_key=SecretStr(endpoints.s3_access_key),
+            secret_key=SecretStr(endpoints.s3_secret_key),
+        )
+    )
+    for _ in range(2):
+        applied = await store.apply(settings=settings, secrets=secretfiles.read(tmp_path, "store", ACCOUNTS))
+        assert (applied.buckets, applied.accounts) == (("access-test",), ())
+    async with open_store(settings.store) as opened:
+        assert opened.base == "s3://access-test"
