@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import time
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from chassis.errors import Rejected, reject
 from console.demo.journey import COHORT, Journey
 from console.demo.shown import live
 from console.views import COHORT as COHORT_VIEW
-from console.views import open_views
+from console.views import LABELS, open_views
 from deploy.compose.site import CONFIG, EVALUATION, HOST, Addresses, addresses, containers
 
 if TYPE_CHECKING:
@@ -38,16 +39,17 @@ def perform(console: Console, material: Material, folder: Path) -> Figures:
         raise _down()
     _require_fitting(at.site / CONFIG, qc_rules=material.qc_rules)
     settings = load(at.site / HOST, environ={})
-    asyncio.run(_require_fresh(settings))
+    asyncio.run(_require_fresh(settings, material.people_after(len(material.arrivals))))
     console.print("[cyan]→[/] the containers of deploy/compose run, on loopback only", highlight=False)
     before = set(at.runs.iterdir())
-    with live(console) as watch:
-        journey = Journey(
-            settings=settings, material=material, folder=folder, runs=at.runs, watch=watch, ailing=_Looks()
-        )
-        figures = asyncio.run(journey.travel())
-    _clear(at, before)
-    return figures
+    try:
+        with live(console) as watch:
+            journey = Journey(
+                settings=settings, material=material, folder=folder, runs=at.runs, watch=watch, ailing=_Looks()
+            )
+            return asyncio.run(journey.travel())
+    finally:
+        _clear(at, before)
 
 
 class _Looks:
@@ -75,12 +77,13 @@ def _clear(at: Addresses, before: set[Path]) -> None:
         shutil.rmtree(run, ignore_errors=True)
 
 
-async def _require_fresh(settings: Settings) -> None:
+async def _require_fresh(settings: Settings, people: Collection[str]) -> None:
     async with open_views(settings) as views:
-        if await views.rows("jointcall", COHORT_VIEW, COHORT):
+        known = {row["label"] for row in await views.rows("ingest", LABELS)}
+        if known & set(people) or await views.rows("jointcall", COHORT_VIEW, COHORT):
             raise reject(
                 code="DEMO_DONE",
-                message="the demo was done on these containers before",
+                message="the demo was on these containers before",
                 where=f"cohort {COHORT}",
                 rule="the same people would be top-ups of themselves",
                 fix="look at it (`cohortstream status`, the page), or begin anew: make down WIPE=1; make up",
