@@ -87,6 +87,8 @@ class Views:
         except asyncpg.UndefinedTableError:
             view = query.partition("from ")[2].split()[0]
             self._note(f"{service} offers no {view}: its ledger is not there, or of an older version")
+        except asyncpg.InsufficientPrivilegeError as error:
+            self._note(f"{service}'s ledger does not let this account look: {error}")
         except asyncpg.UndefinedColumnError as error:
             self._note(f"{service}'s ledger is of another version: {error}")
         return []

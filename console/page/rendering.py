@@ -114,9 +114,20 @@ def environment(*, traces_url: str | None) -> Environment:
         place=place_of,
         kind=kind_of,
         clock=clock,
+        coded=coded,
     )
     made.globals.update(trace_link=lambda trace_id: trace_link(traces_url, trace_id))
     return made
+
+
+def coded(text: str) -> Markup:
+    """A sentence whose `commands` in backticks are set as code."""
+    from markupsafe import Markup, escape
+
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts)
+    )
 
 
 def trace_link(traces_url: str | None, trace_id: str | None) -> str | None:
