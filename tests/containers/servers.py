@@ -24,6 +24,7 @@ from deploy.access.model import ACCOUNTS, ADMIN, LEDGER_ACCOUNTS, Account
 KAFKA, POSTGRES, STORE = "apache/kafka:4.3.1", "postgres:17", "versity/versitygw:v1.8.0"
 LOOPBACK = "127.0.0.1"
 BUCKET = DATABASE = "cohortstream"
+COLD_BUCKET = "cohortstream-cold"
 SECRETS = "/run/secrets"
 READY_S = 90.0
 GATEWAY = f"""
@@ -63,6 +64,8 @@ class Servers:
                 "COHORTSTREAM_KAFKA__BOOTSTRAP": self.kafka_admin,
                 "COHORTSTREAM_STORE__ACCESS_KEY": ADMIN,
                 "COHORTSTREAM_STORE__SECRET_KEY_FILE": str(self.secrets / "store-admin"),
+                "COHORTSTREAM_COLD__BASE": f"s3://{COLD_BUCKET}",
+                "COHORTSTREAM_COLD__ENDPOINT": self.store,
             },
         )
 

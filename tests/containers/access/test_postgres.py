@@ -29,6 +29,7 @@ from deploy.access.model import LEDGER_ACCOUNTS, Account, account_of, worker_of
 from deploy.access.postgres import TASK_IDENTITY
 from tests.containers.servers import Servers
 from tests.support import messages
+from tests.support.site import sample_key
 
 TTL = timedelta(seconds=60)
 REJECTION = Rejection(code="TEST", message="a test", where="here", rule="none", fix="none")
@@ -140,15 +141,17 @@ async def test_a_worker_gives_back_fails_and_sweeps(servers: Servers, service: s
 
 async def test_an_end_may_write_the_services_own_tables(servers: Servers) -> None:
     """What `committed` writes is true exactly when the task's end is."""
-    run = "insert into run (run, root, folder, state, since, created_at) values ($1, 'r', $1, 'checking', $2, $2)"
+    run = """
+    insert into run (run, root, folder, state, attempt, since, created_at) values ($1, 'r', $1, 'checking', 1, $2, $2)
+    """
     sample = """
-    insert into run_sample (run, sample, attempt, task, state, since) values ($1, $1, 0, $2, 'checking', $3)
+    insert into run_sample (run, sample, attempt, task, state, since) values ($1, $4, 0, $2, 'checking', $3)
     """
     async with ledger_as(servers, account_of("ingest")) as consume, ledger_as(servers, worker_of("ingest")) as work:
         lease = await claimed(work, consume)
         async with consume.connection() as conn:
             await conn.execute(run, lease.subject, datetime.now(UTC))
-            await conn.execute(sample, lease.subject, lease.key, datetime.now(UTC))
+            await conn.execute(sample, lease.subject, lease.key, datetime.now(UTC), sample_key())
         failed = Failed(rejection=REJECTION)
         assert await settle.settle(work, built("ingest"), lease, failed) is Ending.failed
         async with consume.connection() as conn:

@@ -16,7 +16,7 @@ from chassis.storage.store import Store, tags_of
 from contracts.parties import CONSOLE, SERVICES
 from deploy.access import secretfiles, store
 from deploy.access.model import ACCOUNTS, account_of
-from tests.containers.servers import BUCKET, Servers
+from tests.containers.servers import BUCKET, COLD_BUCKET, Servers
 
 EVERYONE = pytest.mark.parametrize("party", [account.party for account in ACCOUNTS])
 TAGS = tags_of(kind="log", stage="test", subject="access", retain="scratch")
@@ -157,6 +157,17 @@ async def test_nobody_changes_the_policy_or_makes_keys(servers: Servers, party: 
     with pytest.raises(Rejected) as error:
         await store.apply(settings=settings, secrets=secretfiles.read(servers.secrets, "store", ACCOUNTS))
     assert refused(error)
+
+
+@EVERYONE
+async def test_the_cold_bucket_is_the_archives_alone(servers: Servers, party: str) -> None:
+    async with open_client(servers.settings(account_of(party)).store) as client:
+        if party == "archive":
+            await client.put_object(Bucket=COLD_BUCKET, Key="working/align/cold", Body=b"cold")
+            return
+        for call in (client.get_object, client.put_object, client.delete_object):
+            with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
+                await call(Bucket=COLD_BUCKET, Key="working/align/cold")
 
 
 async def test_without_a_key_nothing_is_read(servers: Servers, everywhere: dict[str, str]) -> None:
