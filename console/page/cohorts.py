@@ -115,7 +115,7 @@ async def freeze(request: Request) -> Response:
         at=at,
         chart=durations(found),
         failures=[{"service": name, **one} for name, of in failures.items() for one in of],
-        last=max(lines, key=lambda one: one["since"], default=None),
+        last=max((one for one in lines if one["service"] != "archive"), key=lambda one: one["since"], default=None),
         slowest=max((one.seconds or 0.0 for one in found), default=0.0),
         notes=views.notes,
     )

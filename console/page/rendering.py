@@ -28,7 +28,7 @@ TONES: Mapping[str, tuple[str, ...]] = {
     "ok": (
         *("done", "released", "announced", "completed", "called", "ready for cohorts", "genotyped", "reads verified"),
         *("stored", "readable", "pass", "checked", "good", "replayed", "recorded", "cram recorded", "tiered", "noted"),
-        *("annotated", "filtered"),
+        *("annotated", "filtered", "recalibrated"),
     ),
     "run": (
         *("running", "leased", "aligning", "calling", "checking", "genotyping", "planning", "gathering", "training"),
