@@ -21,7 +21,8 @@ def said_by(panel: Path) -> dict[str, Any]:
             lines = gzip.decompress(path.read_bytes()).decode().splitlines()
             said[name] = [line for line in lines if not line.startswith(PASSING)]
         elif name.endswith(".parquet"):
-            said[name] = pq.read_table(path).to_pydict()
+            # as text: a number that is none is not equal to itself
+            said[name] = {column: repr(values) for column, values in pq.read_table(path).to_pydict().items()}
     return said
 
 

@@ -1,4 +1,4 @@
-"""From a run folder to a released panel, each process with its own account and no other: the rights suffice."""
+"""The main path on containers: real bwa and GATK on real reads, each process with its own account and no other."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from deploy.access.model import LEDGER_ACCOUNTS, Account, Role, account_of
 from tests.conftest import until
 from tests.containers.servers import Servers
 from tests.support.flow import material, panel
-from tests.support.seeded.builders import builder_of
 from tests.support.site import ROOT, Process
 
-PATIENCE_S = 150.0
+PATIENCE_S = 300.0
 CALLED = "select key from status_sample where verdict is not null"
 PANEL = "select * from status_panel where cohort = $1"
 ENDED = "select ending, count(*) as attempts from status_attempt group by ending"
@@ -70,7 +69,7 @@ async def process_of(servers: Servers, account: Account, folder: Path) -> AsyncI
     with log.open("ab") as out:
         started = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "tests.support.run", account.role.value, builder_of(account.party), str(config)),
+            *("-m", "console.app", "--config", str(config), account.role.value, account.party),
             cwd=ROOT,
             stdout=out,
             stderr=out,
@@ -106,7 +105,7 @@ async def everything_said(views: Views) -> list[Any]:
     return [(name, row) for name in SERVICES for query in (STANDING, HELD) for row in await views.rows(name, query)]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_with_these_accounts_alone_a_run_becomes_a_panel(servers: Servers, tmp_path: Path) -> None:
     # given: the console has registered a reference, each service's two processes run
     console = servers.settings(account_of(CONSOLE), **small_site(tmp_path, servers))
