@@ -1,5 +1,5 @@
-"""The same words on each version, but its tasks are looked at only where it is on its way: of a hundred thousand samples
-most are not, and whoever asks where all of them stand waits for no look at each."""
+"""The same words on each version, but its tasks are looked at only where it is on its way: most of a large site's
+samples are not, and whoever asks where all of them stand need not wait for a look at each."""
 
 from __future__ import annotations
 
