@@ -21,7 +21,7 @@ from contracts.events import CohortFreezeRequested, Selection
 from contracts.parties import CONSOLE, SERVICES
 from deploy.access.model import LEDGER_ACCOUNTS, Account, Role, account_of
 from tests.conftest import until
-from tests.containers.servers import Servers
+from tests.containers.servers import Servers, running_servers
 from tests.support.flow import material, panel
 from tests.support.site import ROOT, Process
 
@@ -58,6 +58,14 @@ def _own_eyes(secret: Path, folder: Path) -> Path:
         copy.touch(mode=0o600)
         copy.write_bytes(secret.read_bytes())
     return copy
+
+
+@pytest.fixture
+async def empty(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
+    """Servers of its own: other tests write to the topics what no service would."""
+    with running_servers(tmp_path_factory.mktemp("empty")) as servers:
+        await servers.set_up()
+        yield servers
 
 
 @asynccontextmanager
@@ -106,7 +114,8 @@ async def everything_said(views: Views) -> list[Any]:
 
 
 @pytest.mark.timeout(900)
-async def test_with_these_accounts_alone_a_run_becomes_a_panel(servers: Servers, tmp_path: Path) -> None:
+async def test_with_these_accounts_alone_a_run_becomes_a_panel(empty: Servers, tmp_path: Path) -> None:
+    servers = empty
     # given: the console has registered a reference, each service's two processes run
     console = servers.settings(account_of(CONSOLE), **small_site(tmp_path, servers))
     (tmp_path / "runs").mkdir()
