@@ -1,6 +1,7 @@
 """An image's health check: asks the process in this container over HTTP how it is. Exit 0: it is live.
 
-`probe.py /ready` asks whether it is ready, `probe.py /live 8080` at another port. Plain standard library: it runs every few seconds in every container.
+`probe.py /ready` asks whether it is ready, `probe.py /live 8080` asks at another port. Plain standard library: it runs
+every few seconds in every container.
 """
 
 import http.client
