@@ -13,7 +13,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from chassis.errors import Rejected, excerpt, reject
+from chassis.errors import excerpt, reject
+from chassis.secret import secret_in
 
 ENV_PREFIX = "COHORTSTREAM_"
 CONFIG_VARIABLE = "COHORTSTREAM_CONFIG"
@@ -21,27 +22,6 @@ LISTS = ("ingest.roots", "page.hosts")
 """Settings of several values: separated by commas where a variable holds them."""
 NOT_SETTINGS = frozenset({"COHORTSTREAM_CONFIG", "COHORTSTREAM_JAVA", "COHORTSTREAM_CACHE", "COHORTSTREAM_FAULT"})
 """Variables of that prefix that are read elsewhere: where the file is, which Java, which cache, test hooks."""
-
-
-def secret_in(path: Path, *, where: str) -> str:
-    """The one line that a secret's file holds. Raises Rejected SECRET_UNREADABLE, which never repeats it."""
-    try:
-        found = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _no_secret(path, where, f"cannot be read ({type(error).__name__})") from None
-    if not found or len(found.splitlines()) > 1:
-        raise _no_secret(path, where, "is empty or has more than one line")
-    return found
-
-
-def _no_secret(path: Path, where: str, what: str) -> Rejected:
-    return reject(
-        code="SECRET_UNREADABLE",
-        message=f"the file {excerpt(str(path), 200)} {what}",
-        where=where,
-        rule="a secret's file holds the secret on one line, and this process may read it",
-        fix="write the file again, and let this account read it",
-    )
 
 
 class Section(BaseModel):

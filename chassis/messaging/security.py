@@ -8,7 +8,8 @@ from typing import Any
 from faststream.security import BaseSecurity, SASLScram512
 
 from chassis.errors import reject
-from chassis.settings import KafkaSettings, secret_in
+from chassis.secret import secret_in
+from chassis.settings import KafkaSettings
 
 
 def security_of(settings: KafkaSettings) -> BaseSecurity | None:

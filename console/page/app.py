@@ -27,7 +27,7 @@ def build(settings: Settings) -> Starlette:
     from starlette.routing import Route
 
     from chassis.errors import Rejected
-    from chassis.settings import secret_in
+    from chassis.secret import secret_in
     from console.exits import Unreachable
     from console.page import acting, audit, cohorts, overview, pools, quarantine, runs, samples, signing, storage
     from console.page.guard import Guard

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chassis.errors import ToolFailed, reject
-from chassis.settings import KafkaSettings, secret_in
+from chassis.secret import secret_in
+from chassis.settings import KafkaSettings
 from deploy.access.model import ACCOUNTS, PREFIX, Permit, permits
 
 log = logging.getLogger(__name__)

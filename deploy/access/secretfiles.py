@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from chassis.errors import reject
-from chassis.settings import secret_in
+from chassis.secret import secret_in
 from deploy.access.model import ACCOUNTS, LEDGER_ACCOUNTS, Account
 
 POSTGRES, KAFKA, STORE = "postgres", "kafka", "store"
