@@ -1,0 +1,1 @@
+"""Images of each role of each service."""
