@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,15 @@ BURNS = "while time.process_time() < end: pass\n"
 def _child(body: str, log: Path) -> int:
     with measured.tool("sieve", executable="python") as usage:
         return measured.run([sys.executable, "-I", "-S", "-c", body, "an argument"], usage=usage, log=log)
+
+
+@contextmanager
+def _resident(size: int) -> Iterator[None]:
+    """Memory that is surely new: what an allocator gives may be resident already, from tests before."""
+    with mmap.mmap(-1, size) as held:
+        for page in range(0, size, mmap.PAGESIZE):
+            held[page] = 1
+        yield
 
 
 def test_a_child_is_told_with_its_own_time_and_memory(tmp_path: Path) -> None:
@@ -52,10 +63,9 @@ def test_in_this_process_only_the_tools_own_time_and_peak_count(tmp_path: Path) 
             for step in range(2):
                 with usage.in_process():
                     end = time.process_time() + 0.1
-                    held = bytearray(b"x") * (100 * MB)
-                    while time.process_time() < end:
-                        pass
-                    del held
+                    with _resident(100 * MB):
+                        while time.process_time() < end:
+                            pass
                 yield step
 
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
@@ -63,10 +73,9 @@ def test_in_this_process_only_the_tools_own_time_and_peak_count(tmp_path: Path) 
     with tools_told() as kept:
         for _ in streaming():
             end = time.process_time() + 0.4
-            other = bytearray(b"x") * (400 * MB)  # of whoever takes what the tool gives
-            while time.process_time() < end:
-                pass
-            del other
+            with _resident(400 * MB):  # of whoever takes what the tool gives
+                while time.process_time() < end:
+                    pass
     (span,) = kept.get_finished_spans()
     assert 0.2 <= attributes_of(span)["cohortstream.cpu_seconds"] < 0.6
     assert 90 * MB < attributes_of(span)["cohortstream.peak_memory_bytes"] - before < 350 * MB
