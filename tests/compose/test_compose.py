@@ -6,9 +6,9 @@ import http.client
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,10 +28,10 @@ def panels(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     folder = tmp_path_factory.mktemp("demos")
     composed, embedded = folder / "compose", folder / "embedded"
     demo = stack.demo("--people", PEOPLE, "--keep", str(composed))
-    striking = threading.Thread(target=_strike, args=(stack, demo), daemon=True)
-    striking.start()
-    said, complained = demo.communicate(timeout=PATIENCE_S)
-    striking.join(60)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        striking = beside.submit(_strike, stack, demo)
+        said, complained = demo.communicate(timeout=PATIENCE_S)
+        assert striking.result(60) is None
     assert demo.returncode == 0, complained[-3000:]
     (folder / "compose.json").write_text(said, encoding="utf-8")
     subprocess.run(
@@ -47,11 +47,13 @@ def panels(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 def _strike(stack: Stack, demo: subprocess.Popen[str]) -> None:
     """Kill a worker that holds a lease, then the broker: no goodbye, as a spot machine goes."""
     _until(lambda: demo.poll() is not None or _leases(stack, "align") > 0)
-    stack.docker("kill", *stack.ids("align-work")[:1])
-    stack.compose("up", "--detach", "--no-deps", "align-work")
+    worker, *_ = stack.ids("align-work")
+    stack.docker("kill", worker)
+    stack.docker("start", worker)
     _until(lambda: demo.poll() is not None or _leases(stack, "jointcall") > 0)
-    stack.docker("kill", *stack.ids("kafka"))
-    stack.docker("start", *stack.ids("kafka"))
+    [broker] = stack.ids("kafka")
+    stack.docker("kill", broker)
+    stack.docker("start", broker)
 
 
 def _leases(stack: Stack, service: str) -> int:
