@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chassis.errors import ToolFailed, reject
+from chassis.errors import Rejected, ToolFailed, reject
 
 HERE = Path(__file__).parent
 COMPOSE = HERE / "compose.yaml"
@@ -31,15 +31,20 @@ class Addresses:
     jaeger: int
     page: int
     prometheus: int
+    project: str
     site: Path
     runs: Path
 
 
-def compose(*words: str, within_s: float = ASK_S) -> str:
-    """What `docker compose WORDS` says. Raises ToolFailed with its last words, DOCKER_MISSING when there is none."""
-    argv = ["docker", "compose", "--project-directory", str(HERE), "-f", str(COMPOSE), *words]
+def compose(*words: str) -> str:
+    """What `docker compose WORDS` says. Raises as `docker` does."""
+    return docker("compose", "--project-directory", str(HERE), "-f", str(COMPOSE), *words)
+
+
+def docker(*words: str) -> str:
+    """What `docker WORDS` says. Raises ToolFailed with its last words, DOCKER_MISSING when there is none."""
     try:
-        ended = subprocess.run(argv, capture_output=True, text=True, timeout=within_s, check=False)
+        ended = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=ASK_S, check=False)
     except FileNotFoundError:
         raise reject(
             code="DOCKER_MISSING",
@@ -49,7 +54,7 @@ def compose(*words: str, within_s: float = ASK_S) -> str:
             fix="install Docker; without it `make demo` runs the same system",
         ) from None
     if ended.returncode:
-        raise ToolFailed(tool="docker compose", status=ended.returncode, said=ended.stderr.strip()[-2000:])
+        raise ToolFailed(tool=f"docker {words[0]}", status=ended.returncode, said=ended.stderr.strip()[-2000:])
     return ended.stdout
 
 
@@ -68,6 +73,7 @@ def addresses() -> Addresses:
         jaeger=port("jaeger"),
         page=port("console"),
         prometheus=port("prometheus"),
+        project=str(rendered["name"]),
         site=Path(rendered["configs"]["site"]["file"]).parent,
         runs=Path(_source(services["ingest-consume"]["volumes"], "/runs")),
     )
@@ -84,6 +90,8 @@ def prepare() -> tuple[Addresses, tuple[str, ...]]:
     from deploy.access.secretfiles import make
 
     at = addresses()
+    if not (at.site / SECRETS).exists() and (left := _volumes(at.project)):
+        raise _other_site(at, left)
     new: list[str] = []
     at.site.mkdir(parents=True, exist_ok=True)
     if not at.runs.exists():
@@ -97,6 +105,20 @@ def prepare() -> tuple[Addresses, tuple[str, ...]]:
             new.append(name)
     (at.site / HOST).write_text(_host(at), encoding="utf-8")
     return at, tuple(new)
+
+
+def _volumes(project: str) -> list[str]:
+    return docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={project}").split()
+
+
+def _other_site(at: Addresses, volumes: Sequence[str]) -> Rejected:
+    return reject(
+        code="SITE_MISSING",
+        message=f"{len(volumes)} volumes of {at.project} are there, made with passwords that are not",
+        where=str(at.site / SECRETS),
+        rule="a site's folder and its volumes belong together",
+        fix="put the folder back, or let the volumes go (make down WIPE=1), or name another COMPOSE_PROJECT_NAME",
+    )
 
 
 def _kafka_env() -> str:

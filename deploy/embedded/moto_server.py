@@ -24,10 +24,14 @@ def main() -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
-    bucket, access_keys = os.environ["OBJECT_STORE_BUCKET"], os.environ["OBJECT_STORE_ACCESS_KEY"].split(",")
+    buckets, access_keys = (
+        os.environ["OBJECT_STORE_BUCKET"].split(","),
+        os.environ["OBJECT_STORE_ACCESS_KEY"].split(","),
+    )
     _take_time_to_restore(float(os.environ["OBJECT_STORE_RESTORE_S"]))
     store = gate(DomainDispatcherApplication(create_backend_app), access_keys=access_keys)
-    _make_bucket(store, bucket=bucket, access_key=access_keys[0])
+    for bucket in buckets:
+        _make_bucket(store, bucket=bucket, access_key=access_keys[0])
     # a container's own network is not this machine's: there it binds where the container can be reached
     bind, port = os.environ.get("OBJECT_STORE_BIND", LOOPBACK), int(os.environ["OBJECT_STORE_PORT"])
     make_server(bind, port, store, threaded=True, request_handler=_quiet(MotoRequestHandler)).serve_forever()
