@@ -44,7 +44,8 @@ def compose(*words: str) -> str:
 def docker(*words: str) -> str:
     """What `docker WORDS` says. Raises ToolFailed with its last words, DOCKER_MISSING when there is none."""
     try:
-        ended = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=ASK_S, check=False)
+        argv = ["docker", *words]
+        ended = subprocess.run(argv, capture_output=True, text=True, timeout=ASK_S, check=False)
     except FileNotFoundError:
         raise reject(
             code="DOCKER_MISSING",
