@@ -33,6 +33,7 @@ demo: $(STAMP) ## from sequencer run folders to a released cohort panel (JSON=1,
 	@$(BIN)/cohortstream demo $(if $(STACK),--stack $(STACK)) $(if $(JSON),--json) $(if $(KEEP),--keep $(KEEP)) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 up: images ## the same system in containers, on loopback (PROFILE=glacier: a store that models Glacier)
+	@$(BIN)/python -m deploy.compose prepare
 	@$(if $(PROFILE),COMPOSE_PROFILES=$(PROFILE)) $(COMPOSE) up --detach --wait --wait-timeout 300 --remove-orphans $(ARGS)
 	@$(BIN)/python -m deploy.compose addresses
 
@@ -45,7 +46,6 @@ admin: ## a command with all rights: make admin ARGS="backup /backups"
 
 images: $(STAMP) ## build the images of all roles and print their sizes
 	@if [ -x "$(BEFORE_DOCKER)" ]; then "$(BEFORE_DOCKER)" $(DOCKER_NEEDS) >&2; fi
-	@$(BIN)/python -m deploy.compose prepare
 	@$(COMPOSE) --profile '*' build --quiet
 	@$(COMPOSE) --profile '*' config --images | grep '^cohortstream/' | sort -u | xargs -r docker image inspect --format '{{index .RepoTags 0}} {{.Size}}' | awk '{printf "%-42s %6.0f MB\n", $$1, $$2 / 1e6}'
 
