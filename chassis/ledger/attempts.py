@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chassis.ledger.ledger import Connection, Tx
-from chassis.ledger.queue import lease_of
+from chassis.ledger.queue import LAST_LEASES, lease_of
 from chassis.ledger.tasks import Before, Ending, Lease
 from chassis.telemetry import fixed
 from chassis.telemetry.gathered import link_arrivals
 
-LAST_LEASES = """
-select t.*, t.crashes + t.retries + t.preemptions + t.losses as attempts, incarnation.number as incarnation
-from task t, incarnation where key = any($1)
-"""
 BEFORE = """
 select incarnation, epoch, ending, reason, ended_at from attempt
 where task_key = $1 and (incarnation, epoch) < ($2, $3) order by incarnation desc, epoch desc limit 1

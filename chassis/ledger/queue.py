@@ -154,9 +154,9 @@ where key = $1 and state in ('failed', 'cancelled') returning key
 """
 DEAD_OF = "select key from task where (subject = $1 or belongs_to = $1) and state = 'failed' order by key for update"
 ENDED_AS = "select state from task where key = $1 and epoch = $2 and (select number from incarnation) = $3"
-LEASE_OF = """
+LAST_LEASES = """
 select t.*, t.crashes + t.retries + t.preemptions + t.losses as attempts, incarnation.number as incarnation
-from task t, incarnation where key = $1
+from task t, incarnation where key = any($1)
 """
 WITHDRAW = """
 insert into withdrawn (subject, deadline, since) values ($1, $2, (select ledger_now())) on conflict do nothing
@@ -341,7 +341,7 @@ async def sweep(
 async def fail_swept(tx: Tx, key: str, rejection: Rejection) -> Lease:
     """Give the reason to a task that the sweep declared dead."""
     await tx.conn.execute(FAIL_SWEPT, key, rejection.as_dict())
-    row = await tx.conn.fetchrow(LEASE_OF, key)
+    row = await tx.conn.fetchrow(LAST_LEASES, [key])
     assert row is not None
     return lease_of(row)
 

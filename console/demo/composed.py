@@ -15,7 +15,7 @@ from console.demo.journey import COHORT, Journey
 from console.demo.shown import live
 from console.views import COHORT as COHORT_VIEW
 from console.views import LABELS, open_views
-from deploy.compose.site import CONFIG, EVALUATION, HOST, Addresses, addresses, containers
+from deploy.compose.site import CONFIG, EVALUATION, HOST, addresses, containers
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,15 +41,15 @@ def perform(console: Console, material: Material, folder: Path) -> Figures:
     settings = load(at.site / HOST, environ={})
     asyncio.run(_require_fresh(settings, material.people_after(len(material.arrivals))))
     console.print("[cyan]→[/] the containers of deploy/compose run, on loopback only", highlight=False)
-    before = set(at.runs.iterdir())
-    try:
-        with live(console) as watch:
-            journey = Journey(
-                settings=settings, material=material, folder=folder, runs=at.runs, watch=watch, ailing=_Looks()
-            )
+    with live(console) as watch:
+        journey = Journey(
+            settings=settings, material=material, folder=folder, runs=at.runs, watch=watch, ailing=_Looks()
+        )
+        try:
             return asyncio.run(journey.travel())
-    finally:
-        _clear(at, before)
+        finally:
+            for run in journey.written:  # what was read of them lies in the store
+                shutil.rmtree(run, ignore_errors=True)
 
 
 class _Looks:
@@ -69,12 +69,6 @@ class _Looks:
         if not lasting:
             return None
         return f"{', '.join(sorted(lasting))} not well; `docker compose logs` in deploy/compose says why"
-
-
-def _clear(at: Addresses, before: set[Path]) -> None:
-    """The run folders that the demo wrote; what was read of them lies in the store."""
-    for run in set(at.runs.iterdir()) - before:
-        shutil.rmtree(run, ignore_errors=True)
 
 
 async def _require_fresh(settings: Settings, people: Collection[str]) -> None:

@@ -62,6 +62,8 @@ class Journey:
         self._watch = watch
         self._ailing = ailing
         self._moment = Moment(phase="registering the reference")
+        self.written: list[Path] = []
+        """The run folders that arrived by our hand; whoever shares the folder has others in it."""
 
     async def travel(self) -> Figures:
         """Go the whole way. Raises ToolFailed, naming what stopped, when a task dies or nothing moves for long."""
@@ -107,7 +109,7 @@ class Journey:
         before = set(self._material.people_after(number - 1))
         again = set(arrival.samples) & before
         with self._phase(f"run {number} arrives: {arrival.says}"):
-            await asyncio.to_thread(arrival.write, self._runs)
+            self.written.append(await asyncio.to_thread(arrival.write, self._runs))
             self._moment.wanted = len(people)
 
             async def called() -> bool:
