@@ -64,17 +64,22 @@ def lines(path: Path) -> Iterator[bytes]:
 def header_of(path: Path) -> tuple[bytes, ...]:
     """The header's lines, `#CHROM` last, each of them UTF-8. Raises Rejected (VCF_HEADER) when the file does not begin
     with a VCF header."""
+    return header_in(lines(path), where=path.name)
+
+
+def header_in(lines: Iterable[bytes], *, where: str) -> tuple[bytes, ...]:
+    """As `header_of`, of a VCF's lines without their ends; reads none behind the first that is no header line."""
     header: list[bytes] = []
-    for number, line in enumerate(lines(path), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.startswith(b"#"):
             break
-        _require_text(line, where=f"{path.name}, line {number}")
+        _require_text(line, where=f"{where}, line {number}")
         header.append(line)
     if not header or not header[0].startswith(b"##fileformat=VCF") or not header[-1].startswith(b"#CHROM\t"):
         raise reject(
             code="VCF_HEADER",
             message="no VCF header from ##fileformat to #CHROM",
-            where=path.name,
+            where=where,
             rule="a VCF begins with ##fileformat=VCF and its header ends with #CHROM",
             fix="write the file again with its header",
         )
@@ -107,21 +112,21 @@ class Declared:
 
     def __init__(self, header: Iterable[bytes]) -> None:
         lines = tuple(header)
-        self._info = _declared(lines, b"##INFO=<")
-        self._format = _declared(lines, b"##FORMAT=<")
+        self.info = _declared(lines, b"##INFO=<")
+        self.format = _declared(lines, b"##FORMAT=<")
         self._met: set[str] = set()
 
     def missing(self, about: str, names: str = "") -> str | None:
         """The first key of an INFO column (`about`) or a FORMAT column (`names`) that is not declared, `INFO XY`."""
         if names and names not in self._met:
             for key in names.split(":"):
-                if key not in self._format:
+                if key not in self.format:
                     return f"FORMAT {key[:MOST_OF_A_KEY]}"
             self._met.add(names)
         if about != ".":
             for field in about.split(";"):
                 key = field.partition("=")[0]
-                if key not in self._info:
+                if key not in self.info:
                     return f"INFO {key[:MOST_OF_A_KEY]}"
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from chassis.errors import Rejected, reject
@@ -18,8 +19,8 @@ __all__ = ["GvcfRecords", "check", "check_batch", "contigs_of", "sample_name_of"
 
 def sample_name_of(gvcf: Path) -> str:
     """The name inside the file. Raises Rejected: GZIP_TRUNCATED, VCF_HEADER where there is not exactly one sample."""
-    _require_whole(gvcf)
-    return _one_sample(gvcf, vcf.header_of(gvcf))
+    require_whole(gvcf)
+    return one_sample(vcf.header_of(gvcf), where=gvcf.name)
 
 
 def check_batch(
@@ -48,8 +49,8 @@ def check_batch(
             )
         first[one.name] = one
     contigs = contigs_of(reference)
-    bases = _bases(reference, interval)
-    regions = _declared_regions(reference, interval)
+    bases = bases_of(reference, interval)
+    regions = declared_regions(reference, interval)
     return tuple(_check(one, interval=interval, contigs=contigs, bases=bases, regions=regions) for one in batch)
 
 
@@ -64,8 +65,8 @@ def check(gvcf: GvcfInput, *, interval: Interval, reference: LocalReference) -> 
         gvcf,
         interval=interval,
         contigs=contigs_of(reference),
-        bases=_bases(reference, interval),
-        regions=_declared_regions(reference, interval),
+        bases=bases_of(reference, interval),
+        regions=declared_regions(reference, interval),
     )
 
 
@@ -84,9 +85,21 @@ def _check(
     regions: Sequence[Stretch],
 ) -> GvcfRecords:
     where = gvcf.path.name
-    _require_whole(gvcf.path)
+    require_whole(gvcf.path)
     header = vcf.header_of(gvcf.path)
-    if _one_sample(gvcf.path, header) != gvcf.name:
+    require_header(header, name=gvcf.name, contigs=contigs, where=where)
+    require_tabix_of(gvcf.path, gvcf.index)
+    reading = Reading(file=where, interval=interval, bases=bases, declared=vcf.Declared(header), regions=regions)
+    found = _read(gvcf, reading)
+    if found.gaps and gvcf.must_cover:
+        raise gaps_refused(where, interval.contig, found.gaps)
+    return found
+
+
+def require_header(header: Sequence[bytes], *, name: str, contigs: tuple[tuple[str, int], ...], where: str) -> None:
+    """The header is of the sample `name` and of the reference. Raises Rejected: VCF_HEADER, SAMPLE_MISMATCH, UNSAFE_ID,
+    BUILD_MISMATCH."""
+    if one_sample(header, where=where) != name:
         raise reject(
             code="SAMPLE_MISMATCH",
             message="the sample inside the gVCF is not the one it was sent for",
@@ -94,7 +107,7 @@ def _check(
             rule="the name in the #CHROM line is the sample's",
             fix="send the gVCF of the sample that is meant",
         )
-    if not gvcf.name.isprintable() or gvcf.name != gvcf.name.strip() or gvcf.name.startswith("-"):
+    if not name.isprintable() or name != name.strip() or name.startswith("-"):
         raise reject(
             code="UNSAFE_ID",
             message="the sample's name has control characters, a leading '-' or spaces at an end",
@@ -102,26 +115,21 @@ def _check(
             rule="a sample's name is printable, without tabs and without spaces around it",
             fix="rename the sample where the gVCF is made",
         )
-    if vcf.contigs_of(header) != contigs:
+    theirs = _contigs_in(tuple(line for line in header if line.startswith(b"##contig=<")))
+    if theirs != contigs:
         raise reject(
             code="BUILD_MISMATCH",
-            message=_difference(vcf.contigs_of(header), contigs),
+            message=_difference(theirs, contigs),
             where=f"{where}, ##contig lines",
             rule="the gVCF's contigs are the reference's: names, lengths and order",
             fix="call the sample against the cohort's reference",
         )
-    require_tabix_of(gvcf.path, gvcf.index)
-    reading = Reading(gvcf=gvcf, interval=interval, bases=bases, declared=vcf.Declared(header), regions=regions)
-    found = _read(reading)
-    if found.gaps and gvcf.must_cover:
-        raise gaps_refused(where, interval.contig, found.gaps)
-    return found
 
 
-def _read(reading: Reading) -> GvcfRecords:
+def _read(gvcf: GvcfInput, reading: Reading) -> GvcfRecords:
     import pysam
 
-    gvcf, interval = reading.gvcf, reading.interval
+    interval = reading.interval
     try:
         with pysam.TabixFile(str(gvcf.path), index=str(gvcf.index)) as tabix:
             if interval.contig not in tabix.contigs:
@@ -146,7 +154,7 @@ def gaps_refused(where: str, contig: str, gaps: Sequence[Stretch]) -> Rejected:
     )
 
 
-def _declared_regions(reference: LocalReference, interval: Interval) -> tuple[Stretch, ...]:
+def declared_regions(reference: LocalReference, interval: Interval) -> tuple[Stretch, ...]:
     """The reference's calling intervals as far as they lie in `interval`, sorted."""
     return tuple(
         sorted(
@@ -157,14 +165,16 @@ def _declared_regions(reference: LocalReference, interval: Interval) -> tuple[St
     )
 
 
-def _bases(reference: LocalReference, interval: Interval) -> str:
+def bases_of(reference: LocalReference, interval: Interval) -> str:
+    """The interval's bases, in capitals."""
     import pysam
 
     with pysam.FastaFile(str(reference.fasta)) as fasta:
         return str(fasta.fetch(interval.contig, interval.start - 1, interval.end)).upper()
 
 
-def _require_whole(gvcf: Path) -> None:
+def require_whole(gvcf: Path) -> None:
+    """Raises Rejected GZIP_TRUNCATED."""
     if not vcf.is_whole(gvcf):
         raise reject(
             code="GZIP_TRUNCATED",
@@ -175,17 +185,24 @@ def _require_whole(gvcf: Path) -> None:
         )
 
 
-def _one_sample(path: Path, header: Sequence[bytes]) -> str:
+def one_sample(header: Sequence[bytes], *, where: str) -> str:
+    """The only sample's name. Raises Rejected VCF_HEADER."""
     names = vcf.samples_of(header)
     if len(names) != 1:
         raise reject(
             code="VCF_HEADER",
             message=f"the gVCF has {len(names)} samples",
-            where=f"{path.name}, #CHROM line",
+            where=f"{where}, #CHROM line",
             rule="a gVCF has exactly one sample",
             fix="send each sample's own gVCF, not a merged one",
         )
     return names[0]
+
+
+@lru_cache(maxsize=8)
+def _contigs_in(lines: tuple[bytes, ...]) -> tuple[tuple[str, int], ...]:
+    """A reference may have thousands, and a cohort's samples all have the same."""
+    return vcf.contigs_of(lines)
 
 
 def _difference(theirs: tuple[tuple[str, int], ...], ours: tuple[tuple[str, int], ...]) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from chassis.errors import Rejected, reject
 from chassis.tools.vcf import Declared
 from contracts.values import Interval
 from services.jointcall.engines import ploidy
-from services.jointcall.engines.protocol import GvcfInput
 
 NON_REF = "<NON_REF>"
 PLOIDY_RULE = (
@@ -33,9 +34,10 @@ class GvcfRecords:
 
 @dataclass(slots=True, kw_only=True)
 class Reading:
-    """One gVCF read over `interval`, whose reference bases are `bases`. `regions`: the declared ones within it."""
+    """One gVCF (`file` is its name) read over `interval`, whose reference bases are `bases`. `regions`: the declared
+    ones within it."""
 
-    gvcf: GvcfInput
+    file: str
     interval: Interval
     bases: str
     declared: Declared
@@ -43,9 +45,10 @@ class Reading:
     _places: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Of GT and PL in each FORMAT column met, -1 where it has none."""
 
-    def read(self, lines: Iterable[str]) -> GvcfRecords:
-        """Raises Rejected: FORMAT_MISMATCH, GVCF_ORDER, GVCF_NON_REF, VCF_UNDECLARED, PLOIDY, REF_ALLELE."""
-        records = variants = before = 0
+    def read(self, lines: Iterable[str], *, before: int = 0) -> GvcfRecords:
+        """`before`: where the record before these starts. Raises Rejected: FORMAT_MISMATCH, GVCF_ORDER, GVCF_NON_REF,
+        VCF_UNDECLARED, PLOIDY, REF_ALLELE."""
+        records = variants = 0
         covered: list[Stretch] = []
         for line in lines:
             contig, position, _, ref, alt, _, _, about, names, cell = self._columns(line)
@@ -133,16 +136,17 @@ class Reading:
         )
 
     def _refused(self, where: str, *, code: str, message: str, rule: str, fix: str) -> Rejected:
-        return reject(code=code, message=message, where=f"{self.gvcf.path.name}, record at {where}", rule=rule, fix=fix)
+        return reject(code=code, message=message, where=f"{self.file}, record at {where}", rule=rule, fix=fix)
 
 
 def left_out(regions: Iterable[Stretch], covered: Sequence[Stretch]) -> Iterable[Stretch]:
     """What of `regions` the `covered` stretches leave out; both sorted, `covered` without overlaps."""
     for start, end in regions:
         known = start - 1
-        for first, last in covered:
-            if last < start or first > end:
-                continue
+        for at in range(bisect_left(covered, start, key=itemgetter(1)), len(covered)):
+            first, last = covered[at]
+            if first > end:
+                break
             if first > known + 1:
                 yield known + 1, first - 1
             known = last
