@@ -117,8 +117,8 @@ def _key(gvcfs: Sequence[Path], fasta: Path, contig: str, first: int, last: int,
 
 def _sum(path: Path) -> str:
     """Of the text, not of its compression."""
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as stream:
+    opener = gzip.open if path.suffix == ".gz" else Path.open
+    with opener(path, "rb") as stream:
         digest = hashlib.sha256()
         while piece := stream.read(1 << 20):
             digest.update(piece)

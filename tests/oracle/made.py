@@ -249,10 +249,11 @@ def _carried(rng: Random, ploidy: int, alts: int) -> list[int]:
 
 def _about(rng: Random, depth: int) -> list[str]:
     """INFO: of one sample's reads."""
-    about = []
-    for key in ("BaseQRankSum", "ClippingRankSum", "MQRankSum", "ReadPosRankSum"):
-        if rng.random() < (0.1 if key == "ClippingRankSum" else 0.6):
-            about.append(f"{key}={rng.gauss(0, 1.5):.3f}")
+    about = [
+        f"{key}={rng.gauss(0, 1.5):.3f}"
+        for key in ("BaseQRankSum", "ClippingRankSum", "MQRankSum", "ReadPosRankSum")
+        if rng.random() < (0.1 if key == "ClippingRankSum" else 0.6)
+    ]
     if rng.random() < 0.93:
         about.append(f"DP={depth + rng.choice((0, 0, 0, 1, 4))}")
     if rng.random() < 0.5:

@@ -96,8 +96,8 @@ def _nested(rng: Random, reference: Sequence[str], at: int, edits: list[Edit]) -
     if rng.random() < 0.25:
         shorter = 1 + rng.randrange(1, span)
         edits.append(Edit(at=at, span=shorter, new=reference[at], founders=_founders(rng, without=deleted)))
-    for inside in sorted(rng.sample(range(1, span), k=min(span - 1, rng.choice((1, 2, 3))))):
-        edits.append(_snp(rng, reference, at + inside, _founders(rng, without=deleted)))
+    inner = sorted(rng.sample(range(1, span), k=min(span - 1, rng.choice((1, 2, 3)))))
+    edits += [_snp(rng, reference, at + one, _founders(rng, without=deleted)) for one in inner]
     end = at + span
     if span > 6 and rng.random() < 0.4:
         start = at + rng.randrange(2, span - 1)

@@ -1,0 +1,74 @@
+"""Differences that are understood: each has a name, a reason, and a cap above which it counts as a failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tests.oracle.record import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """`sample` is empty where the site differs; a side without the record or field is `-`."""
+
+    site: str
+    sample: str
+    field: str
+    theirs: str
+    ours: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Both records of the mismatch's site, None where one side has none, and all that differs there."""
+
+    theirs: Record | None
+    ours: Record | None
+    items: tuple[Mismatch, ...]
+
+
+class Predicate(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def cap(self) -> int:
+        """The most mismatches that it may explain for each 10,000 sites compared."""
+        ...
+
+    def explains(self, item: Mismatch, context: Context) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MleacTie:
+    """A count of exactly one half."""
+
+    name: str = "MLEAC tie"
+    reason: str = (
+        "a genotype whose likelihood says nothing of an allele splits it evenly, so that expected counts of exactly "
+        "one half are common and the last bit of a logarithm rounds them up or down"
+    )
+    cap: int = 50
+
+    def explains(self, item: Mismatch, context: Context) -> bool:
+        if item.field == "MLEAC":
+            return _by_one(item.theirs, item.ours)
+        if item.field == "MLEAF" and context.theirs is not None and context.ours is not None:
+            # MLEAF is MLEAC over one number of chromosomes: it follows, and is judged with it
+            return any(one.field == "MLEAC" and _by_one(one.theirs, one.ours) for one in context.items)
+        return False
+
+
+def _by_one(theirs: str, ours: str) -> bool:
+    one, other = theirs.split(","), ours.split(",")
+    try:
+        return len(one) == len(other) and all(abs(int(a) - int(b)) <= 1 for a, b in zip(one, other, strict=True))
+    except ValueError:
+        return False
+
+
+PREDICATES: tuple[Predicate, ...] = (MleacTie(),)
