@@ -18,7 +18,7 @@ _UNIT = 1.0 / (1 << 53)
 
 def state(*key: int) -> State:
     """Of one stream: its key is the cohort's seed, the person and what the stream is for."""
-    return np.random.SeedSequence(key).generate_state(1, np.uint64)
+    return np.random.SeedSequence(key).generate_state(1, np.uint64).astype(np.uint64)
 
 
 @compiled

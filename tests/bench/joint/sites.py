@@ -92,12 +92,14 @@ def _with_alleles(rng: np.random.Generator, mutated: Any, reference: NDArray[np.
             free = (columns[wanting] == 0) & (genotypes > 0)
             if free.any() and len(alleles[wanting]) < 3:
                 columns[wanting][free] = len(alleles[wanting]) + 1
-                alleles[wanting].append(_indel(rng, reference, positions[wanting]))
+                _add_indel(rng, reference, positions[wanting], alleles[wanting])
             wanting = None
             continue
         kinds = range(1, len(variant.alleles))
         if rng.random() < INDEL_SHARE and position + LONGEST_INDEL_BP + 2 < len(reference):
-            drawn = [_indel(rng, reference, position) for _ in kinds]
+            drawn: list[tuple[int, bytes]] = []
+            for _ in kinds:
+                _add_indel(rng, reference, position, drawn)
             if rng.random() < SECOND_INDEL_SHARE:
                 wanting = len(columns)
         else:
@@ -117,6 +119,15 @@ def _with_alleles(rng: np.random.Generator, mutated: Any, reference: NDArray[np.
         alt=np.frombuffer(b"".join(alt for _, alt in flat), np.uint8),
         haplotypes=np.ascontiguousarray(np.array(columns, np.int8).reshape(-1, people).T),
     )
+
+
+def _add_indel(
+    rng: np.random.Generator, reference: NDArray[np.uint8], position: int, alleles: list[tuple[int, bytes]]
+) -> None:
+    new = _indel(rng, reference, position)
+    while new in alleles:
+        new = _indel(rng, reference, position)
+    alleles.append(new)
 
 
 def _indel(rng: np.random.Generator, reference: NDArray[np.uint8], position: int) -> tuple[int, bytes]:
