@@ -49,10 +49,12 @@ def variant_cell(rng: Random, *, alleles: int, carried: Sequence[int], depth: in
     """`alleles` counts REF and `<NON_REF>`; `carried` are the true alleles, one for each chromosome. `tag` names the
     phase group."""
     ploidy = len(carried)
+    # read by read from a source of its own: hypothesis need not shrink hundreds of them
+    by_read = Random(rng.randrange(1 << 20))
     reads = [0] * alleles
     for _ in range(depth):
-        wrong = rng.random() < ERROR * 3
-        reads[rng.randrange(alleles - 1) if wrong else carried[rng.randrange(ploidy)]] += 1
+        wrong = by_read.random() < ERROR * 3
+        reads[by_read.randrange(alleles - 1) if wrong else carried[by_read.randrange(ploidy)]] += 1
     pls = likelihoods(reads, ploidy)
     kinds = genotypes(alleles, ploidy)
     oddity = rng.random()
@@ -75,7 +77,7 @@ def variant_cell(rng: Random, *, alleles: int, carried: Sequence[int], depth: in
     values["GQ"] = str(quality(pls))
     _phase(rng, values, best, at, tag)
     values["PL"] = ",".join(map(str, pls))
-    values["SB"] = ",".join(map(str, _strands(rng, reads)))
+    values["SB"] = ",".join(map(str, _strands(rng, by_read, reads)))
     _leave_out(rng, values, ploidy)
     return Cell(values=values, depth=sum(reads))
 
@@ -92,11 +94,11 @@ def _phase(rng: Random, values: dict[str, str], best: tuple[int, ...], at: int, 
         values["PS"] = str(at)
 
 
-def _strands(rng: Random, reads: Sequence[int]) -> list[int]:
+def _strands(rng: Random, by_read: Random, reads: Sequence[int]) -> list[int]:
     bias = rng.choice((0.5, 0.5, 0.5, 0.9, 0.05))
     counted = []
     for count, share in ((reads[0], 0.5), (sum(reads[1:]), bias)):
-        forward = sum(rng.random() < share for _ in range(count))
+        forward = sum(by_read.random() < share for _ in range(count))
         counted += [forward, count - forward]
     return counted
 

@@ -263,7 +263,8 @@ def _about(rng: Random, depth: int) -> list[str]:
         about.append("MQ0=0")
     if rng.random() < 0.9:
         reads = rng.choice((0, depth, depth + 2))
-        about.append(f"RAW_MQandDP={sum(rng.choice((3600, 3600, 1600, 0)) for _ in range(reads))},{reads}")
+        poor = rng.randrange(reads + 1) if rng.random() < 0.5 else 0
+        about.append(f"RAW_MQandDP={3600 * (reads - poor) + 400 * poor},{reads}")
     return about
 
 

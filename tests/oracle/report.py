@@ -90,8 +90,9 @@ class Report:
             lines += ["", *_aligned(rows)]
         if self.predicates:
             counted = [("predicate", "count", "cap per 10,000 sites", "why")]
-            for rule in self.predicates:
-                counted.append((rule.name, f"{self.explained[rule.name]:,}", f"{rule.cap:,}", rule.reason))
+            counted += [
+                (rule.name, f"{self.explained[rule.name]:,}", f"{rule.cap:,}", rule.reason) for rule in self.predicates
+            ]
             lines += ["", *_aligned(counted)]
         lines += [f"OVER ITS CAP: {name}" for name in self.over_cap]
         if self.unexplained:
