@@ -1,0 +1,175 @@
+"""gVCFs to columns: an interval of an indexed file, or any intervals of a stream that is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chassis.reference.local import LocalReference
+from chassis.tools import vcf
+from chassis.tools.index_content import require_tabix_of, stale
+from contracts.values import Interval
+from services.jointcall.columnar.reading.bgzf import Lines, Source
+from services.jointcall.columnar.reading.columns import BEFORE, COVERED, HERE, Growing, Parsed
+from services.jointcall.columnar.reading.grounds import ELSEWHERE, FAULT, FINISHED, NEW_FORMAT, Ground
+from services.jointcall.columnar.reading.keys import info_keys, no_formats, with_format
+from services.jointcall.columnar.reading.lines import read_lines, skip_lines
+from services.jointcall.columnar.reading.ranges import first_offset
+from services.jointcall.columnar.reading.refusals import Refusals
+from services.jointcall.columnar.tables import Bytes
+from services.jointcall.engines import gvcf as checks
+from services.jointcall.engines import ploidy
+from services.jointcall.engines.protocol import GvcfInput
+from services.jointcall.engines.records import Stretch, left_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What gVCFs are read over. `bases`: the interval's, ASCII in either case; `contigs`: (name, length) of the
+    reference's, in order; `regions`: the calling intervals within it, sorted, as (first, last) base."""
+
+    interval: Interval
+    bases: Bytes
+    contigs: tuple[tuple[str, int], ...]
+    regions: Sequence[Stretch] = ()
+
+
+def target_of(interval: Interval, reference: LocalReference) -> Target:
+    """Made once for all samples of an interval: it reads the reference."""
+    return Target(
+        interval=interval,
+        bases=np.frombuffer(checks.bases_of(reference, interval).encode(), np.uint8),
+        contigs=checks.contigs_of(reference),
+        regions=checks.declared_regions(reference, interval),
+    )
+
+
+def parse(gvcf: GvcfInput, *, target: Target) -> Parsed:
+    """The records of the interval, by the file's index.
+
+    Raises Rejected as `engines.gvcf.check` does (GVCF_COVERAGE where `gvcf.must_cover`), and: GZIP_CRC, GZIP_TRAILING,
+    FORMAT_MISMATCH for values that no column holds, GVCF_MNP.
+    """
+    where, interval = gvcf.path.name, target.interval
+    checks.require_whole(gvcf.path)
+    with gvcf.path.open("rb") as stream:
+        header = vcf.header_in(Lines(stream, where=where).each(), where=where)
+        checks.require_header(header, name=gvcf.name, contigs=target.contigs, where=where)
+        require_tabix_of(gvcf.path, gvcf.index)
+        reader = _Reader(vcf.Declared(header), where)
+        offset = first_offset(gvcf.index, contig=interval.contig, start=interval.start)
+        if offset is not None:
+            stream.seek(offset >> 16)
+            ended = reader.read(Lines(stream, where=where, skip=offset & 0xFFFF), target)
+            if ended == ELSEWHERE and not reader.growing.counts[BEFORE]:
+                raise stale(gvcf.index, f"no record of {interval.contig} begins where the index says so")
+    parsed = reader.parsed(target)
+    if parsed.gaps and gvcf.must_cover:
+        raise checks.gaps_refused(where, interval.contig, parsed.gaps)
+    return parsed
+
+
+def parse_stream(source: Source, *, name: str, where: str, targets: Iterable[Target]) -> Iterator[Parsed]:
+    """The records of each target in turn, from a gVCF that is read once from its beginning to the last target's end.
+
+    `name` is the sample's, `where` the file's for errors; the targets come in the reference's order and do not overlap.
+    Holds a few MB besides the interval's columns. Raises Rejected as `parse` does, INDEX_STALE aside; gaps are told,
+    never refused; nothing is said of what lies behind the last target.
+    """
+    lines = Lines(source, where=where)
+    header = vcf.header_in(lines.each(), where=where)
+    reader = _Reader(vcf.Declared(header), where)
+    order: dict[bytes, int] = {}
+    at = 0
+    for target in targets:
+        if not order:
+            checks.require_header(header, name=name, contigs=target.contigs, where=where)
+            order = {contig.encode(): place for place, (contig, _) in enumerate(target.contigs)}
+        wanted = order[target.interval.contig.encode()]
+        reader.turn_to(target.interval)
+        while reader.read(lines, target) == ELSEWHERE:
+            contig = lines.line().partition(b"\t")[0]
+            found = order.get(contig)
+            if reader.growing.counts[BEFORE]:
+                at = wanted
+            if found is None or found < at:
+                raise reader.refusals(target).of_contig(contig, known=found is not None)
+            if found > wanted:
+                break
+            at = found
+            reader.pass_over(lines, contig)
+        yield reader.parsed(target)
+
+
+class _Reader:
+    """One file's columns as they grow, with the FORMAT columns that it was seen to use."""
+
+    def __init__(self, declared: vcf.Declared, where: str) -> None:
+        self.growing = Growing()
+        self._declared = declared
+        self._where = where
+        self._keys = info_keys(declared.info)
+        self._formats = no_formats()
+        self._before: Interval | None = None
+
+    def turn_to(self, interval: Interval) -> None:
+        """To the next interval of the same file."""
+        before = self._before
+        if before is not None:
+            same = before.contig == interval.contig
+            self.growing = self.growing.after(before.end) if same else Growing()
+        self._before = interval
+
+    def read(self, lines: Lines, target: Target) -> int:
+        """Up to the first record behind the interval (BEYOND), of another contig (ELSEWHERE), or the end (FINISHED)."""
+        interval = target.interval
+        ground = Ground(
+            np.frombuffer(interval.contig.encode(), np.uint8),
+            interval.start,
+            interval.end,
+            target.bases,
+            1 in ploidy.allowed_on(interval.contig),
+        )
+        growing = self.growing
+        while lines.fill():
+            growing.reserve(lines.stop - lines.at)
+            ended = read_lines(
+                *(lines.text, lines.at, lines.stop, ground, self._formats, self._keys),
+                *(growing.counts, growing.blocks, growing.records, growing.covered),
+            )
+            lines.at = int(growing.counts[HERE])
+            if ended == FAULT:
+                raise self.refusals(target).of(lines.line(), before=int(growing.counts[BEFORE]))
+            if ended == NEW_FORMAT:
+                self._learn(lines.line(), target)
+            elif ended != FINISHED:
+                return ended
+        return FINISHED
+
+    def pass_over(self, lines: Lines, contig: bytes) -> None:
+        """All lines of this contig."""
+        text = np.frombuffer(contig, np.uint8)
+        while lines.fill():
+            lines.at = skip_lines(lines.text, lines.at, lines.stop, text)
+            if lines.at < lines.stop:
+                return
+
+    def parsed(self, target: Target) -> Parsed:
+        covered = self.growing.covered[: self.growing.counts[COVERED]].tolist()
+        return self.growing.parsed(
+            first=target.interval.start, last=target.interval.end, gaps=tuple(left_out(target.regions, covered))
+        )
+
+    def refusals(self, target: Target) -> Refusals:
+        return Refusals(where=self._where, interval=target.interval, bases=target.bases, declared=self._declared)
+
+    def _learn(self, line: bytes, target: Target) -> None:
+        """The line's FORMAT column was not met before."""
+        before = int(self.growing.counts[BEFORE])
+        self.refusals(target).require_known(line, before=before)
+        formats = with_format(self._formats, line.split(b"\t")[8])
+        if formats is None:
+            raise self.refusals(target).of(line, before=before)
+        self._formats = formats
