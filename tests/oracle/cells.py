@@ -45,9 +45,11 @@ def quality(pls: Sequence[int]) -> int:
     return min(99, second - first)
 
 
-def variant_cell(rng: Random, *, alleles: int, carried: Sequence[int], depth: int, at: int, tag: str) -> Cell:
+def variant_cell(
+    rng: Random, *, alleles: int, carried: Sequence[int], depth: int, at: int, tag: str, odd: bool = True
+) -> Cell:
     """`alleles` counts REF and `<NON_REF>`; `carried` are the true alleles, one for each chromosome. `tag` names the
-    phase group."""
+    phase group. Without `odd` the cell says what its reads say, in full."""
     ploidy = len(carried)
     # read by read from a source of its own: hypothesis need not shrink hundreds of them
     by_read = Random(rng.randrange(1 << 20))
@@ -57,7 +59,7 @@ def variant_cell(rng: Random, *, alleles: int, carried: Sequence[int], depth: in
         reads[by_read.randrange(alleles - 1) if wrong else carried[by_read.randrange(ploidy)]] += 1
     pls = likelihoods(reads, ploidy)
     kinds = genotypes(alleles, ploidy)
-    oddity = rng.random()
+    oddity = rng.random() if odd else 1.0
     if oddity < 0.08:  # close calls and ties
         pls = [rng.choice((0, 0, 1, 2, 3, 9, 15, 30)) for _ in pls]
         pls[rng.randrange(len(pls))] = 0
@@ -71,14 +73,15 @@ def variant_cell(rng: Random, *, alleles: int, carried: Sequence[int], depth: in
         if rng.random() < 0.6:
             reads = [0] * alleles
     best = kinds[min(range(len(pls)), key=lambda one: (pls[one], one))]
-    if rng.random() < 0.03:
+    if odd and rng.random() < 0.03:
         best = rng.choice(kinds)
     values = {"GT": "/".join(map(str, best)), "AD": ",".join(map(str, reads)), "DP": str(sum(reads))}
     values["GQ"] = str(quality(pls))
     _phase(rng, values, best, at, tag)
     values["PL"] = ",".join(map(str, pls))
     values["SB"] = ",".join(map(str, _strands(rng, by_read, reads)))
-    _leave_out(rng, values, ploidy)
+    if odd:
+        _leave_out(rng, values, best)
     return Cell(values=values, depth=sum(reads))
 
 
@@ -103,17 +106,20 @@ def _strands(rng: Random, by_read: Random, reads: Sequence[int]) -> list[int]:
     return counted
 
 
-def _leave_out(rng: Random, values: dict[str, str], ploidy: int) -> None:
+def _leave_out(rng: Random, values: dict[str, str], best: tuple[int, ...]) -> None:
     chance = rng.random()
-    if chance < 0.02:
+    # GATK drops the whole site when a call of an ALT has no PL: rare, or few sites with many people were left
+    if chance < (0.0007 if any(best) else 0.015):
         del values["PL"]
+    elif chance < 0.02:
+        return
     elif chance < 0.04:
         del values["AD"]
         del values["SB"]
     elif chance < 0.06:
         del values["SB"]
     elif chance < 0.07:
-        values["GT"] = "/".join("." * ploidy)
+        values["GT"] = "/".join("." for _ in best)
     elif chance < 0.08:
         values["DP"] = "0"
     elif chance < 0.09:

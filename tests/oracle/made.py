@@ -19,6 +19,7 @@ from tests.oracle.cohorts import Cohort, Texts, write
 CONTIG = "c1"
 TAIL_BP = 150  # behind the last site, so that the interval can end in front of the contig's end
 LONGEST_DELETION_BP = 60
+CROWD = 220
 KINDS = {
     "snp": 40,
     "snps": 8,
@@ -32,6 +33,10 @@ KINDS = {
     "forty": 1,
 }
 """Of a site, with odds. "seven" has 7 to 12 ALTs, "forty" 42 or 43 where the people suffice to carry them."""
+
+
+MANY = 12
+"""ALTs of a site, above which each person carries some of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,7 @@ class Locus:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     name: str
+    number: int
     ploidy: int
     style: str
     gappy: float
@@ -73,6 +79,27 @@ class Record:
 def cohort(seed: int, folder: Path, *, people: int = 12, sites: int = 400) -> Cohort:
     """The made cohort of `seed`, written to `folder`."""
     return write(draw(Random(seed), people=people, sites=sites), folder, name=f"made-{seed}")
+
+
+def crowd(folder: Path) -> Cohort:
+    """So many heterozygotes that ExcessHet reaches its ceiling, strand counts beyond what Fisher's test takes as they
+    are, and QUALs of six digits."""
+    rng = Random(220)
+    bases = _sequence(1, 400)
+    loci = [
+        Locus(position=at, candidates=(_snp("ACGT"["ACGT".index(bases[at - 1]) - 1]),), carriers=1.0, depth=depth)
+        for at, depth in ((50, 4), (120, 30), (200, 60))
+    ]
+    records = {f"S{number}": tuple(_heterozygous(rng, bases, loci)) for number in range(CROWD)}
+    return write(Texts(contig=CONTIG, bases=bases, first=1, last=len(bases), records=records), folder, name="crowd")
+
+
+def _heterozygous(rng: Random, bases: str, loci: Sequence[Locus]) -> Iterator[str]:
+    for locus in loci:
+        ref, alt = bases[locus.position - 1], locus.candidates[0].alt
+        cell = variant_cell(rng, alleles=3, carried=[0, 1], depth=locus.depth, at=locus.position, tag="x", odd=False)
+        columns = [CONTIG, str(locus.position), ".", ref, f"{alt},<NON_REF>", ".", ".", f"DP={cell.depth}"]
+        yield "\t".join([*columns, ":".join(cell.values), ":".join(cell.values.values())])
 
 
 def draw(rng: Random, *, people: int, sites: int) -> Texts:
@@ -174,6 +201,7 @@ def _person(rng: Random, number: int, haploids: float, cohort_style: str) -> Per
     prefix = rng.choice(("S", "s", "NA", "HG", "a-", "Z"))
     return Person(
         name=f"{prefix}{number}",
+        number=number,
         ploidy=1 if rng.random() < haploids else 2,
         style=style,
         gappy=rng.choice((0.0, 0.02, 0.2)),
@@ -217,10 +245,12 @@ def _blocks(rng: Random, bases: str, person: Person, first: int, last: int) -> I
 
 
 def _variant(rng: Random, bases: str, person: Person, locus: Locus, *, inside: bool) -> Record:
-    wanted = 1 if rng.random() < 0.75 else 2
-    if len(locus.candidates) > 12:
-        wanted = rng.choice((3, 4, 5))
-    local = list(dict.fromkeys(rng.choice(locus.candidates) for _ in range(wanted)))
+    if len(locus.candidates) > MANY:
+        # dealt out, so that a dozen people carry all of them
+        dealt = locus.candidates[4 * person.number % len(locus.candidates) :] + locus.candidates
+        local = list(dict.fromkeys(dealt[: rng.choice((4, 5))]))
+    else:
+        local = list(dict.fromkeys(rng.choice(locus.candidates) for _ in range(1 if rng.random() < 0.75 else 2)))
     if len({len(one.alt) for one in local if one.span == len(one.alt) > 1}) and all(
         one.span == len(one.alt) for one in local
     ):
