@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from tests.bench.joint import carried, dice, lines, reads, sites
 from tests.bench.joint.bgzf import write_bgzf
 
 CONTIG = "sim20"
-ORIGIN = 10_000_001
-"""Position of the window's first base: text is as long as on a real contig, whose positions have eight digits."""
+ORIGIN = 10 * 2**20 + 1
+"""Position of the window's first base: with eight digits, as on a real contig, and where a store's windows begin."""
 LEVEL = 6
 GROUND, PEOPLE, PERSON = 1, 2, 3  # what a stream of random numbers is for
 
@@ -42,7 +43,7 @@ class Profile:
     by_gq: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Cohort:
     folder: Path
     bases: int
@@ -54,7 +55,7 @@ class Cohort:
     def reference(self) -> Path:
         return self.folder / "reference.fa"
 
-    @property
+    @cached_property
     def gvcfs(self) -> tuple[Path, ...]:
         return tuple(self.folder / "gvcf" / f"{name}.g.vcf.gz" for name in self.names)
 
