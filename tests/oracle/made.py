@@ -19,7 +19,6 @@ from tests.oracle.cohorts import Cohort, Texts, write
 CONTIG = "c1"
 TAIL_BP = 150  # behind the last site, so that the interval can end in front of the contig's end
 LONGEST_DELETION_BP = 60
-CROWD = 220
 KINDS = {
     "snp": 40,
     "snps": 8,
@@ -79,27 +78,6 @@ class Record:
 def cohort(seed: int, folder: Path, *, people: int = 12, sites: int = 400) -> Cohort:
     """The made cohort of `seed`, written to `folder`."""
     return write(draw(Random(seed), people=people, sites=sites), folder, name=f"made-{seed}")
-
-
-def crowd(folder: Path) -> Cohort:
-    """So many heterozygotes that ExcessHet reaches its ceiling, strand counts beyond what Fisher's test takes as they
-    are, and QUALs of six digits."""
-    rng = Random(220)
-    bases = _sequence(1, 400)
-    loci = [
-        Locus(position=at, candidates=(_snp("ACGT"["ACGT".index(bases[at - 1]) - 1]),), carriers=1.0, depth=depth)
-        for at, depth in ((50, 4), (120, 30), (200, 60))
-    ]
-    records = {f"S{number}": tuple(_heterozygous(rng, bases, loci)) for number in range(CROWD)}
-    return write(Texts(contig=CONTIG, bases=bases, first=1, last=len(bases), records=records), folder, name="crowd")
-
-
-def _heterozygous(rng: Random, bases: str, loci: Sequence[Locus]) -> Iterator[str]:
-    for locus in loci:
-        ref, alt = bases[locus.position - 1], locus.candidates[0].alt
-        cell = variant_cell(rng, alleles=3, carried=[0, 1], depth=locus.depth, at=locus.position, tag="x", odd=False)
-        columns = [CONTIG, str(locus.position), ".", ref, f"{alt},<NON_REF>", ".", ".", f"DP={cell.depth}"]
-        yield "\t".join([*columns, ":".join(cell.values), ":".join(cell.values.values())])
 
 
 def draw(rng: Random, *, people: int, sites: int) -> Texts:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.oracle.cohorts import Cohort, unpack_fasta
 from tests.oracle.gatk import index_fasta, region_of, stage
-from tests.oracle.made import crowd
+from tests.oracle.special import crowd, forms, many_alts
 
 KEPT = Path(__file__).parent / "gvcfs"
 REAL = Path(__file__).parents[1] / "data" / "1kg_chr22_gvcf"
@@ -53,4 +53,6 @@ KEPT_COHORTS: Mapping[str, Callable[[Path], Cohort]] = {
     "simulated-reblocked": simulated("reblocked"),
     "simulated-mixed-ploidy": simulated("default", "haploid"),
     "crowd": crowd,
+    "forms": forms,
+    "many-alts": many_alts,
 }
