@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.jointcall.columnar.tables import RANKED, Bytes, Floats, Ints, Longs, Shorts
 
@@ -29,34 +27,23 @@ class BlockColumns(NamedTuple):
 
 
 class RecordColumns(NamedTuple):
-    """Explicit records by position, r rows; what the columns mean: tables.Variants.
+    """Explicit records by position, r rows; what their figures mean: tables.Variants, here by place (below).
 
-    The `alts[i]` ALTs of row i and its other strings lie end to end in `heap[heap_rows[i]:heap_rows[i + 1]]`: REF,
-    ALTs, ID, PGT, PID, each as long as `lengths` says, from `alt_rows[i] + STRINGS * i` on; ABSENT is none.
+    Lists lie end to end, each row's as long as its figures say. So do the strings: REF, the ALTs, ID, PGT, PID, each as
+    long as `lengths` says, ABSENT for none.
     """
 
-    start: Ints
-    end: Ints
-    flags: Bytes
-    ploidy: Bytes
-    gt: NDArray[np.int8]
-    gq: Ints
-    dp: Ints
-    min_dp: Ints
-    sb: Ints
-    ps: Ints
-    info_dp: Ints
-    mq_sum: Longs
-    mq_depth: Longs
-    ranked: Floats
-    alt_rows: Longs
-    ad_rows: Longs
-    pl_rows: Longs
-    heap_rows: Longs
+    figures: Longs  # (r, FIGURES)
+    ranked: Floats  # (r, len(RANKED))
     ad: Ints
     pl: Ints
     lengths: Ints
     heap: Bytes
+
+
+START, END, FLAGS, PLOIDY, ALLELE, GQ, DP, MIN_DP, PS, INFO_DP = 0, 1, 2, 3, 4, 6, 7, 8, 9, 10
+MQ_SUM, MQ_DEPTH, SB, ALTS, ADS, PLS, BYTES, FIGURES = 11, 12, 13, 17, 18, 19, 20, 21
+"""Places in `figures`. ALLELE is two wide, SB four; ALTS, ADS and PLS count the lists, BYTES the row's in the heap."""
 
 
 class Parsed(NamedTuple):
@@ -78,19 +65,12 @@ class Parsed(NamedTuple):
 
 
 _BLOCK_TYPES = (np.int32, np.int32, np.uint8, np.uint8, *(np.uint16,) * 5)
-_ROW_TYPES = (
-    *(np.int32, np.int32, np.uint8, np.uint8, np.int8, *(np.int32,) * 6, np.int64, np.int64, np.float32),
-    *(np.int64,) * 4,
-)
-_ROW_WIDTHS = {"gt": (2,), "sb": (4,), "ranked": (len(RANKED),)}
-_ROWS = RecordColumns._fields[: len(_ROW_TYPES)]
-_OFFSETS = ("alt_rows", "ad_rows", "pl_rows", "heap_rows")
 
-# places in Growing.counts
-BLOCKS, RECORDS, ADS, PLS, LENGTHS, HEAP, COVERED = range(7)
-BEFORE, KIND, FOUND, VARIANTS, HERE, LATEST_FORMAT = range(7, 13)
+# places in Growing.counts: rows and values that are used
+BLOCKS, RECORDS, AD_USED, PL_USED, LENGTHS_USED, HEAP_USED, COVERED = range(7)
+# the latest record's start and what it left behind; counts for Parsed; where reading ended; room for a line's tabs
+BEFORE, KIND, FOUND, VARIANTS, HERE, TABS, COUNTS = 7, 8, 9, 10, 11, 12, 21
 NOTHING, A_BLOCK, A_RECORD = range(3)
-"""In KIND: what the latest record that was met left behind."""
 
 _SHORTEST_LINE = 26
 """Bytes: ten columns with a byte each, `<NON_REF>` in one of them."""
@@ -100,88 +80,66 @@ class Growing:
     """Columns with room behind their ends, and `counts` of what is used of them; for compiled code to fill."""
 
     def __init__(self) -> None:
-        self.counts: Longs = np.zeros(13, np.int64)
-        self.blocks = BlockColumns(*_copies(np.empty(0, dtype) for dtype in _BLOCK_TYPES))
-        self.records = _no_records()
-        self.covered: Ints = np.empty((0, 2), np.int32)
+        self.counts: Longs = np.zeros(COUNTS, np.int64)
+        self.blocks = BlockColumns(*(_part(np.zeros(0, dtype), 0, 0) for dtype in _BLOCK_TYPES))
+        self.records = RecordColumns(
+            figures=np.zeros((0, FIGURES), np.int64),
+            ranked=np.zeros((0, len(RANKED)), np.float32),
+            ad=np.zeros(0, np.int32),
+            pl=np.zeros(0, np.int32),
+            lengths=np.zeros(0, np.int32),
+            heap=np.zeros(0, np.uint8),
+        )
+        self.covered: Ints = np.zeros((0, 2), np.int32)
 
     def reserve(self, text: int) -> None:
         """Room for whatever this many bytes of whole lines hold."""
         used, lines, values = self.counts, text // _SHORTEST_LINE + 2, text // 2 + 2
-        self.blocks = BlockColumns(*(_with_room(one, int(used[BLOCKS]), lines) for one in self.blocks))
-        self.covered = _with_room(self.covered, int(used[COVERED]), lines)
-        needs = {"ad": (ADS, values), "pl": (PLS, values), "heap": (HEAP, text + 2)}
-        needs["lengths"] = LENGTHS, values + STRINGS * lines
-        rows = RECORDS, lines + 1
+        self.blocks = BlockColumns(*(_with_room(one, used[BLOCKS], lines) for one in self.blocks))
+        self.covered = _with_room(self.covered, used[COVERED], lines)
+        rooms = (lines, lines, values, values, values + STRINGS * lines, text + 2)
         self.records = RecordColumns(
-            *(
-                _with_room(one, int(used[at]) + (name in _OFFSETS), room)
-                for name, one in self.records._asdict().items()
-                for at, room in (needs.get(name, rows),)
-            )
+            *(_with_room(one, used[at], room) for one, at, room in zip(self.records, _USED, rooms, strict=True))
         )
 
     def parsed(self, *, first: int, last: int, gaps: tuple[tuple[int, int], ...]) -> Parsed:
+        used = self.counts
         return Parsed(
             first=first,
             last=last,
-            blocks=BlockColumns(*_copies(one[: self.counts[BLOCKS]] for one in self.blocks)),
-            records=self._records(0),
-            found=int(self.counts[FOUND]),
-            variants=int(self.counts[VARIANTS]),
+            blocks=BlockColumns(*(_part(one, 0, used[BLOCKS]) for one in self.blocks)),
+            records=RecordColumns(*(_part(one, 0, used[at]) for one, at in zip(self.records, _USED, strict=True))),
+            found=int(used[FOUND]),
+            variants=int(used[VARIANTS]),
             gaps=gaps,
         )
 
     def after(self, last: int) -> Self:
         """For the interval behind `last`: with the latest record, as far as it reaches there."""
         following = type(self)()
-        following.counts[BEFORE] = self.counts[BEFORE]
-        kind = int(self.counts[KIND])
-        if kind == A_BLOCK:
-            row = int(self.counts[BLOCKS]) - 1
-            if row >= 0 and self.blocks.end[row] > last:
-                following.blocks = BlockColumns(*_copies(one[row : row + 1] for one in self.blocks))
-                following.counts[[BLOCKS, KIND]] = 1, A_BLOCK
-        elif kind == A_RECORD:
-            row = int(self.counts[RECORDS]) - 1
-            if row >= 0 and self.records.end[row] > last:
-                following.records = kept = self._records(row)
-                following.counts[[RECORDS, KIND]] = 1, A_RECORD
-                following.counts[[ADS, PLS, LENGTHS, HEAP]] = (
-                    *(len(kept.ad), len(kept.pl)),
-                    *(len(kept.lengths), len(kept.heap)),
-                )
-        if self.counts[COVERED]:
-            # the stretch that is open may reach on
-            following.covered = self.covered[self.counts[COVERED] - 1 : self.counts[COVERED]].copy()
-            following.counts[COVERED] = 1
+        used, counts = self.counts, following.counts
+        counts[BEFORE] = used[BEFORE]
+        if used[KIND] == A_BLOCK and self.blocks.end[used[BLOCKS] - 1] > last:
+            row = used[BLOCKS] - 1
+            following.blocks = BlockColumns(*(_part(one, row, row + 1) for one in self.blocks))
+            counts[[BLOCKS, KIND]] = 1, A_BLOCK
+        elif used[KIND] == A_RECORD and self.records.figures[used[RECORDS] - 1, END] > last:
+            figures = self.records.figures[used[RECORDS] - 1]
+            counts[[RECORDS, KIND]] = 1, A_RECORD
+            counts[[AD_USED, PL_USED, HEAP_USED]] = figures[[ADS, PLS, BYTES]]
+            counts[LENGTHS_USED] = figures[ALTS] + STRINGS
+            following.records = RecordColumns(
+                *(_part(one, used[at] - counts[at], used[at]) for one, at in zip(self.records, _USED, strict=True))
+            )
+        if used[COVERED]:
+            # the latest stretch may reach on
+            following.covered = self.covered[used[COVERED] - 1 : used[COVERED]].copy()
+            counts[COVERED] = 1
         return following
 
-    def _records(self, row: int) -> RecordColumns:
-        """Copies of the rows from `row` on."""
-        used, mine = self.counts, self.records
-        rows = int(used[RECORDS])
-        begins = {"ad": (mine.ad_rows[row], ADS), "pl": (mine.pl_rows[row], PLS), "heap": (mine.heap_rows[row], HEAP)}
-        begins["lengths"] = mine.alt_rows[row] + STRINGS * row, LENGTHS
-        columns = []
-        for name, one in mine._asdict().items():
-            if name in begins:
-                begin, end = begins[name]
-                columns.append(one[begin : used[end]].copy())
-            elif name in _OFFSETS:
-                columns.append(one[row : rows + 1] - one[row])
-            else:
-                columns.append(one[row:rows].copy())
-        return RecordColumns(*columns)
 
-
-def _no_records() -> RecordColumns:
-    rows: Iterator[Any] = (
-        np.zeros((int(name in _OFFSETS), *_ROW_WIDTHS.get(name, ())), dtype)
-        for name, dtype in zip(_ROWS, _ROW_TYPES, strict=True)
-    )
-    flat: Iterator[Any] = (np.zeros(0, dtype) for dtype in (np.int32, np.int32, np.int32, np.uint8))
-    return RecordColumns(*rows, *flat)
+_USED = (RECORDS, RECORDS, AD_USED, PL_USED, LENGTHS_USED, HEAP_USED)
+"""Which count says how much of each of RecordColumns is used."""
 
 
 def _with_room(column: Any, used: int, room: int) -> Any:
@@ -192,5 +150,5 @@ def _with_room(column: Any, used: int, room: int) -> Any:
     return grown
 
 
-def _copies(columns: Iterable[Any]) -> Iterator[Any]:
-    return (column.copy() for column in columns)
+def _part(column: Any, begin: int, end: int) -> Any:
+    return column[begin:end].copy()

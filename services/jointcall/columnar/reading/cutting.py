@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.jointcall.columnar.compiled import compiled
-from services.jointcall.columnar.reading.columns import STRINGS, BlockColumns, Parsed, RecordColumns
+from services.jointcall.columnar.reading.columns import (
+    ADS,
+    ALLELE,
+    ALTS,
+    BYTES,
+    DP,
+    END,
+    FLAGS,
+    GQ,
+    INFO_DP,
+    MIN_DP,
+    MQ_DEPTH,
+    MQ_SUM,
+    PLOIDY,
+    PLS,
+    PS,
+    SB,
+    START,
+    STRINGS,
+    BlockColumns,
+    Parsed,
+)
 from services.jointcall.columnar.tables import CONTINUED, Blocks, Bytes, Ints, Longs, Shorts, Variants, Window
 
 MOST_OF_A_WINDOW = 65_535
@@ -17,12 +38,14 @@ MOST_OF_A_WINDOW = 65_535
 
 
 class _Places(NamedTuple):
-    """Rows of one sample in each window, w of them: `begin[k]` to `end[k]`."""
+    """Where one sample's windows begin and end in its columns: each (w, 2), row k is window k."""
 
-    blocks_begin: Longs
-    blocks_end: Longs
-    records_begin: Longs
-    records_end: Longs
+    blocks: Longs
+    records: Longs
+    ad: Longs
+    pl: Longs
+    lengths: Longs
+    heap: Longs
 
 
 def windows_of(samples: Sequence[Parsed], *, first: int, last: int, window_bp: int) -> Iterator[Window]:
@@ -37,118 +60,100 @@ def windows_of(samples: Sequence[Parsed], *, first: int, last: int, window_bp: i
     places = [_places(sample, starts, ends) for sample in samples]
     for k in range(len(starts)):
         start, end = int(starts[k]), int(ends[k])
-        blocks = _blocks_of(
-            [
-                (sample.blocks, int(place.blocks_begin[k]), int(place.blocks_end[k]))
-                for sample, place in zip(samples, places, strict=True)
-            ],
-            start,
-            end,
-        )
-        variants, strings = _variants_of(
-            [
-                (sample.records, int(place.records_begin[k]), int(place.records_end[k]))
-                for sample, place in zip(samples, places, strict=True)
-            ]
-        )
+        blocks = _blocks_of(samples, [place.blocks[k] for place in places], start, end)
+        variants, strings = _variants_of(samples, places, k)
         yield Window(first=start, last=end, blocks=blocks, variants=variants, strings=strings)
 
 
 def _places(sample: Parsed, starts: Longs, ends: Longs) -> _Places:
-    blocks, records = sample.blocks, sample.records
-    begin = np.searchsorted(records.start, starts)
+    blocks, figures = sample.blocks, sample.records.figures
+    begin = np.searchsorted(figures[:, START], starts)
     # the latest record in front of the window, if it is an explicit one that reaches in
     before = begin - 1
     block_before = np.searchsorted(blocks.start, starts) - 1
-    known = before >= 0
-    if known.any():
+    if len(figures):
         later = np.where(block_before >= 0, blocks.start[block_before], 0) if len(blocks.start) else 0
-        carried = known & (records.end[before] >= starts) & (records.start[before] > later)
-        begin = begin - carried
+        begin = begin - ((before >= 0) & (figures[before, END] >= starts) & (figures[before, START] > later))
+    records = np.stack((begin, np.searchsorted(figures[:, START], ends, side="right")), axis=1)
+    within = np.stack((np.searchsorted(blocks.end, starts), np.searchsorted(blocks.start, ends, side="right")), axis=1)
+
+    def sums(counts: Longs) -> Any:
+        return np.concatenate((np.zeros(1, np.int64), counts.cumsum()))[records]
+
     return _Places(
-        blocks_begin=np.searchsorted(blocks.end, starts),
-        blocks_end=np.searchsorted(blocks.start, ends, side="right"),
-        records_begin=begin,
-        records_end=np.searchsorted(records.start, ends, side="right"),
+        blocks=within,
+        records=records,
+        ad=sums(figures[:, ADS]),
+        pl=sums(figures[:, PLS]),
+        lengths=sums(figures[:, ALTS] + STRINGS),
+        heap=sums(figures[:, BYTES]),
     )
 
 
-def _blocks_of(slices: Sequence[tuple[BlockColumns, int, int]], first: int, last: int) -> Blocks:
-    joined = BlockColumns(
-        *(
-            np.concatenate([columns[place][begin:end] for columns, begin, end in slices])
-            for place in range(len(BlockColumns._fields))
+def _blocks_of(samples: Sequence[Parsed], places: Sequence[Longs], first: int, last: int) -> Blocks:
+    def joined(column: int) -> Any:
+        return np.concatenate(
+            [sample.blocks[column][begin:end] for sample, (begin, end) in zip(samples, places, strict=True)]
         )
-    )
-    rows = _offsets(slices)
-    gap, length = np.empty((2, len(joined.form)), np.uint16)
-    _cut(rows, joined.start, joined.end, first, last, gap, length, joined.form)
-    return Blocks(rows, gap, length, *joined[2:])
+
+    columns = BlockColumns(*(joined(column) for column in range(len(BlockColumns._fields))))
+    rows = _ends(end - begin for begin, end in places)
+    gap, length = np.empty((2, len(columns.form)), np.uint16)
+    _cut(rows, columns.start, columns.end, first, last, gap, length, columns.form)
+    return Blocks(rows, gap, length, *columns[2:])
 
 
-def _variants_of(slices: Sequence[tuple[RecordColumns, int, int]]) -> tuple[Variants, tuple[bytes, ...]]:
-    # one of them stays for the columns' types
-    some = [one for one in slices if one[1] < one[2]] or slices[:1]
+def _variants_of(samples: Sequence[Parsed], places: Sequence[_Places], k: int) -> tuple[Variants, tuple[bytes, ...]]:
+    def joined(column: int, part: int) -> Any:
+        """Column of RecordColumns, cut where this part of _Places says."""
+        return np.concatenate(
+            [
+                sample.records[column][place[part][k, 0] : place[part][k, 1]]
+                for sample, place in zip(samples, places, strict=True)
+            ]
+        )
 
-    def column(name: str) -> Any:
-        place = RecordColumns._fields.index(name)
-        return np.concatenate([columns[place][begin:end] for columns, begin, end in some])
-
-    def flat(name: str, rows: str) -> Any:
-        place, offsets = RecordColumns._fields.index(name), RecordColumns._fields.index(rows)
-        return np.concatenate([one[place][one[offsets][begin] : one[offsets][end]] for one, begin, end in some])
-
-    def offsets(name: str) -> Longs:
-        place = RecordColumns._fields.index(name)
-        counts = [np.diff(columns[place][begin : end + 1]) for columns, begin, end in some]
-        return np.concatenate([np.zeros(1, np.int64), *counts]).cumsum()
-
-    alt_rows = offsets("alt_rows")
-    lengths = np.concatenate(
-        [
-            one.lengths[one.alt_rows[begin] + STRINGS * begin : one.alt_rows[end] + STRINGS * end]
-            for one, begin, end in some
-        ]
-    )
-    heap = flat("heap", "heap_rows")
-    start = column("start")
-    ref, id_, pgt, pid = np.empty((4, len(start)), np.int32)
+    figures, ranked, ad, pl, lengths, heap = (joined(column, part) for column, part in enumerate((1, 1, 2, 3, 4, 5)))
+    alt_rows = _ends(figures[:, ALTS])
+    ref, id_, pgt, pid = np.empty((4, len(figures)), np.int32)
     alt = np.empty(alt_rows[-1], np.int32)
     spans = np.empty((len(lengths), 2), np.int64)
     count = _code(heap, lengths, alt_rows, ref, alt, id_, pgt, pid, spans)
     text = heap.tobytes()
+    narrow = figures.astype(np.int32)
     variants = Variants(
-        rows=_offsets(slices),
-        start=start,
-        end=column("end"),
+        rows=_ends(place.records[k, 1] - place.records[k, 0] for place in places),
+        start=narrow[:, START].copy(),
+        end=narrow[:, END].copy(),
         ref=ref,
         alt_rows=alt_rows,
         alt=alt,
-        flags=column("flags"),
-        ploidy=column("ploidy"),
-        gt=column("gt"),
-        gq=column("gq"),
-        dp=column("dp"),
-        min_dp=column("min_dp"),
-        ad_rows=offsets("ad_rows"),
-        ad=flat("ad", "ad_rows"),
-        pl_rows=offsets("pl_rows"),
-        pl=flat("pl", "pl_rows"),
-        sb=column("sb"),
+        flags=figures[:, FLAGS].astype(np.uint8),
+        ploidy=figures[:, PLOIDY].astype(np.uint8),
+        gt=figures[:, ALLELE : ALLELE + 2].astype(np.int8),
+        gq=narrow[:, GQ].copy(),
+        dp=narrow[:, DP].copy(),
+        min_dp=narrow[:, MIN_DP].copy(),
+        ad_rows=_ends(figures[:, ADS]),
+        ad=ad,
+        pl_rows=_ends(figures[:, PLS]),
+        pl=pl,
+        sb=narrow[:, SB : SB + 4].copy(),
         pgt=pgt,
         pid=pid,
-        ps=column("ps"),
+        ps=narrow[:, PS].copy(),
         id=id_,
-        info_dp=column("info_dp"),
-        mq_sum=column("mq_sum"),
-        mq_depth=column("mq_depth"),
-        ranked=column("ranked"),
+        info_dp=narrow[:, INFO_DP].copy(),
+        mq_sum=figures[:, MQ_SUM].copy(),
+        mq_depth=figures[:, MQ_DEPTH].copy(),
+        ranked=ranked,
     )
     return variants, tuple(text[begin:end] for begin, end in spans[:count].tolist())
 
 
-def _offsets(slices: Sequence[tuple[object, int, int]]) -> Longs:
-    return np.cumsum([0, *(end - begin for _, begin, end in slices)], dtype=np.int64)
+def _ends(counts: Iterable[int]) -> Longs:
+    """Offsets of lists of these lengths that lie end to end."""
+    return np.cumsum([0, *counts], dtype=np.int64)
 
 
 @compiled

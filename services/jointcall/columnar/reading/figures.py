@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from services.jointcall.columnar.compiled import compiled
-from services.jointcall.columnar.tables import Bytes
+from services.jointcall.columnar.tables import Bytes, Ints, Longs
+
+Numbers = Ints | Longs
 
 BAD = -2
 """What stands there is no figure; ABSENT is `.`."""
@@ -84,3 +86,27 @@ def decimal(text: Bytes, begin: int, end: int) -> tuple[bool, float]:
         value *= _TENS[more]
         scale -= more
     return True, -value if negative else value
+
+
+@compiled
+def values(text: Bytes, begin: int, end: int, into: Numbers, at: int, most: int, largest: int) -> tuple[int, int]:
+    """(values that stand there, values put `into` from `at` on): none of them counts when each is `.`; -1 where only
+    some are, one is no figure, or there are more than `most`."""
+    found, missing = 0, 0
+    p = begin
+    while True:
+        q = p
+        while q < end and text[q] != 44:
+            q += 1
+        value = whole(text, p, q, largest)
+        if value < -1 or found == most:
+            return -1, 0
+        missing += int(value < 0)
+        into[at + found] = value
+        found += 1
+        if q == end:
+            break
+        p = q + 1
+    if missing == found:
+        return found, 0
+    return (-1, 0) if missing else (found, found)

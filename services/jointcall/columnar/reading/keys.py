@@ -10,8 +10,8 @@ import numpy as np
 from services.jointcall.columnar.compiled import compiled
 from services.jointcall.columnar.tables import RANKED, Bytes, Ints
 
-# what a FORMAT key is taken as; 0 is passed over
-GT, GQ, DP, MIN_DP, AD, PL, SB, PGT, PID, PS = range(1, 11)
+# what a FORMAT key is taken as; 0 is passed over; up to PL they are numbers that a block has
+GQ, DP, MIN_DP, PL, GT, AD, SB, PGT, PID, PS = range(1, 11)
 _FORMAT = {
     "GT": GT,
     "GQ": GQ,
@@ -107,34 +107,37 @@ def step(value: int, byte: int) -> int:
 
 
 @compiled
-def info_key(text: Bytes, begin: int, end: int, value: int, keys: InfoKeys) -> int:
-    """What the key `text[begin:end]`, whose hash is `value`, is taken as; UNKNOWN where it is not declared."""
-    mask = len(keys.slots) - 1
+def info_key(
+    text: Bytes, begin: int, end: int, value: int, slots: Ints, names: Bytes, names_at: Ints, taken_as: Bytes
+) -> int:
+    """What the key `text[begin:end]`, whose hash is `value`, is taken as; UNKNOWN where it is not declared. The
+    rest: InfoKeys."""
+    mask = len(slots) - 1
     slot = value & mask
     while True:
-        number = keys.slots[slot]
+        number = slots[slot]
         if number < 0:
             return -1
-        at = keys.at[number]
-        if keys.at[number + 1] - at == end - begin:
+        at = names_at[number]
+        if names_at[number + 1] - at == end - begin:
             same = True
             for k in range(end - begin):
-                if keys.text[at + k] != text[begin + k]:
+                if names[at + k] != text[begin + k]:
                     same = False
                     break
             if same:
-                return int(keys.taken_as[number])
+                return int(taken_as[number])
         slot = (slot + 1) & mask
 
 
 @compiled
-def format_row(text: Bytes, begin: int, end: int, formats: Formats) -> int:
-    """Row of the FORMAT column `text[begin:end]`; UNKNOWN where it was not met before."""
-    for row in range(len(formats.length)):
-        if formats.length[row] == end - begin:
+def format_row(text: Bytes, begin: int, end: int, columns: Bytes, length: Ints) -> int:
+    """Row of the FORMAT column `text[begin:end]`; UNKNOWN where it was not met before. The rest: Formats."""
+    for row in range(len(length)):
+        if length[row] == end - begin:
             same = True
             for k in range(end - begin):
-                if formats.text[row, k] != text[begin + k]:
+                if columns[row, k] != text[begin + k]:
                     same = False
                     break
             if same:

@@ -4,10 +4,21 @@ unusual in a line, faults too, is left to `records.read_record`, which decides."
 from __future__ import annotations
 
 from services.jointcall.columnar.compiled import compiled
-from services.jointcall.columnar.reading.columns import BEFORE, HERE, LATEST_FORMAT, BlockColumns, RecordColumns
+from services.jointcall.columnar.reading.columns import (
+    A_BLOCK,
+    BEFORE,
+    BLOCKS,
+    COVERED,
+    FOUND,
+    HERE,
+    KIND,
+    NOTHING,
+    BlockColumns,
+    RecordColumns,
+)
 from services.jointcall.columnar.reading.grounds import BEYOND, ELSEWHERE, FINISHED, Ground
 from services.jointcall.columnar.reading.keys import DP, GQ, GT, MIN_DP, PL, Formats, InfoKeys, format_row
-from services.jointcall.columnar.reading.placing import add_block, agrees, cover, displace
+from services.jointcall.columnar.reading.placing import agrees, displace
 from services.jointcall.columnar.reading.records import read_record
 from services.jointcall.columnar.tables import (
     HAPLOID,
@@ -22,8 +33,8 @@ from services.jointcall.columnar.tables import (
 )
 
 _TAB, _NEWLINE, _DOT, _SLASH, _ZERO, _NINE, _COLON, _COMMA = 9, 10, 46, 47, 48, 57, 58, 44
-_MOST_DIGITS = 9
-_LARGEST = 2**31 - 1
+_MOST_DIGITS, _MOST_OF_POS = 9, 10
+_UNUSUAL = -1
 
 
 @compiled
@@ -39,184 +50,203 @@ def read_lines(
     records: RecordColumns,
     covered: Ints,
 ) -> int:
-    """Reads the lines of `text[at:stop]` and says why it ended (`grounds`). The columns must have room for them."""
+    """Reads the lines of `text[at:stop]` and says why it ended (`grounds`). The columns must have room for them.
+
+    One function with everything in local names: a call with the tables costs as much as a line.
+    """
+    contig, first, last, bases, haploid = ground.contig, ground.first, ground.last, ground.bases, ground.haploid
+    start, end, form, gq, min_dp = blocks.start, blocks.end, blocks.form, blocks.gq, blocks.min_dp
+    dp, pl0, pl1, pl2 = blocks.dp, blocks.pl0, blocks.pl1, blocks.pl2
+    figures = records.figures
+    end_declared = keys.end_declared
+    columns, lengths = formats.text, formats.length
+    usual, width, used = 0, 0, 0  # FORMAT: its row, its length in bytes, and its number of keys
+    taken_as = formats.keys
+    if len(lengths):
+        width, used = lengths[0], formats.width[0]
+
+    rows, kind, before, found = counts[BLOCKS], counts[KIND], counts[BEFORE], counts[FOUND]
+    stretch = counts[COVERED] - 1
+    reach = covered[stretch, 1] if stretch >= 0 else -1
     while at < stop:
         p = at
-        for k in range(len(ground.contig)):
-            if text[p] != ground.contig[k]:
+        for k in range(len(contig)):
+            if text[p] != contig[k]:
                 break
             p += 1
-        if p - at < len(ground.contig) or text[p] != _TAB:
-            counts[HERE] = at
-            return ELSEWHERE
+        outcome = _UNUSUAL
+        if p - at < len(contig) or text[p] != _TAB:
+            outcome = ELSEWHERE
         p += 1
-        digits = p
+        q = p
         position = 0
-        while _ZERO <= text[p] <= _NINE and p - digits <= _MOST_DIGITS:
+        while _ZERO <= text[p] <= _NINE:
             position = position * 10 + (int(text[p]) - _ZERO)
             p += 1
-        if text[p] == _TAB and position > ground.last:
-            counts[HERE] = at
-            return BEYOND
-        if text[p] == _TAB and position > 0 and position >= counts[BEFORE]:
-            following = _read_block(text, p + 1, position, ground, formats, keys, counts, blocks, records, covered)
-            if following > 0:
-                at = following
+        numbered = text[p] == _TAB and 0 < p - q <= _MOST_OF_POS
+        if outcome == _UNUSUAL and numbered and position > last:
+            outcome = BEYOND
+        # what the record before it has to do with this one is simple, and this one has no ID and one base
+        simple = outcome == _UNUSUAL and numbered and position > before
+        simple = simple and (position <= first or kind != A_BLOCK or end[rows - 1] < position)
+        if simple and text[p + 1] == _DOT and text[p + 2] == _TAB and text[p + 4] == _TAB and _non_ref(text, p + 5):
+            base = int(text[p + 3])
+            p += 15
+            for _ in range(2):  # QUAL and FILTER
+                while text[p] != _TAB and text[p] != _NEWLINE:
+                    p += 1
+                p += int(text[p] == _TAB)
+            stops = position
+            q = p
+            if end_declared and text[p] == 69 and text[p + 1] == 78 and text[p + 2] == 68 and text[p + 3] == 61:
+                p += 4
+                q = p
+                stops = 0
+                while _ZERO <= text[p] <= _NINE:
+                    stops = stops * 10 + (int(text[p]) - _ZERO)
+                    p += 1
+            elif text[p] == _DOT:
+                p += 1
+            good = text[p] == _TAB and 0 < p - q <= _MOST_DIGITS and stops >= position
+            p += 1
+
+            q = p
+            for k in range(width):
+                if text[q] != columns[usual, k]:
+                    break
+                q += 1
+            if good and (q - p < width or text[q] != _TAB):
+                q = p
+                while text[q] != _TAB and text[q] != _NEWLINE:
+                    q += 1
+                row = format_row(text, p, q, columns, lengths)
+                good = text[q] == _TAB and row >= 0
+                if good:
+                    usual, width, used = row, lengths[row], formats.width[row]
+            p = q + 1
+
+            bits, likelihoods, genotyped = 0, 0, False
+            first_pl, second_pl, third_pl, quality, depth, least = 0, 0, 0, 0, 0, 0
+            k = 0
+            while good:
+                key = taken_as[usual, k]
+                if key == GT:
+                    allele = text[p]
+                    genotyped = allele in (_ZERO, _DOT)
+                    if text[p + 1] == _SLASH and text[p + 2] == allele:
+                        p += 3
+                    else:
+                        genotyped = genotyped and haploid and allele == _ZERO
+                        bits |= HAPLOID
+                        p += 1
+                    if allele == _DOT:
+                        bits |= NO_CALL
+                elif 0 < key <= PL and text[p] != _DOT:
+                    while True:
+                        q = p
+                        value = 0
+                        while _ZERO <= text[p] <= _NINE:
+                            value = value * 10 + (int(text[p]) - _ZERO)
+                            p += 1
+                        good = good and 0 < p - q <= _MOST_DIGITS and value <= 65535
+                        if key != PL:
+                            break
+                        first_pl, second_pl, third_pl = second_pl, third_pl, value
+                        likelihoods += 1
+                        if text[p] != _COMMA:
+                            break
+                        p += 1
+                    if key == DP:
+                        depth = value
+                        bits |= HAS_DP
+                    elif key == MIN_DP:
+                        least = value
+                        bits |= HAS_MIN_DP
+                    elif key == GQ:
+                        quality = value
+                        bits |= HAS_GQ
+                        good = good and value <= 255
+                    else:
+                        bits |= HAS_PL
+                elif key == 0:
+                    good = text[p] != _COLON
+                    while text[p] != _COLON and text[p] != _NEWLINE and text[p] != _TAB:
+                        p += 1
+                else:
+                    good = text[p] == _DOT
+                    p += 1
+                k += 1
+                if text[p] != _COLON or k == used:
+                    break
+                p += 1
+            good = good and text[p] == _NEWLINE and text[p - 1] != _COLON and genotyped
+            if bits & HAPLOID:
+                first_pl, second_pl, third_pl = second_pl, third_pl, 0
+                good = good and (likelihoods == 0 or likelihoods == 2)
+            else:
+                good = good and (likelihoods == 0 or likelihoods == 3)
+            if good and position >= first:
+                good = agrees(base, int(bases[position - first]))
+
+            if good:
+                if position <= first:
+                    rows = 0
+                    displace(position, first, counts, start, end, figures)
+                if position > reach + 1 or stretch < 0:
+                    if stretch >= 0:
+                        covered[stretch, 1] = reach
+                    stretch += 1
+                    covered[stretch, 0] = position
+                    reach = stops
+                elif stops > reach:
+                    reach = stops
+                before = position
+                found += int(position >= first)
+                kind = NOTHING
+                if stops >= first:
+                    start[rows] = position
+                    end[rows] = stops
+                    form[rows] = bits
+                    gq[rows] = quality
+                    min_dp[rows] = least
+                    dp[rows] = depth
+                    pl0[rows] = first_pl
+                    pl1[rows] = second_pl
+                    pl2[rows] = third_pl
+                    rows += 1
+                    kind = A_BLOCK
+                at = p + 1
                 continue
-        outcome = read_record(text, at, ground, formats, keys, counts, blocks, records, covered)
+
+        counts[BLOCKS], counts[KIND], counts[BEFORE], counts[FOUND] = rows, kind, before, found
+        counts[COVERED] = stretch + 1
+        if stretch >= 0:
+            covered[stretch, 1] = reach
+        counts[HERE] = at
+        if outcome == _UNUSUAL:
+            outcome = read_record(text, at, ground, formats, keys, counts, blocks, records, covered)
         if outcome != FINISHED:
-            counts[HERE] = at
             return outcome
         at = counts[HERE]
+        rows, kind, before, found = counts[BLOCKS], counts[KIND], counts[BEFORE], counts[FOUND]
+        stretch = counts[COVERED] - 1
+        reach = covered[stretch, 1] if stretch >= 0 else -1
+    counts[BLOCKS], counts[KIND], counts[BEFORE], counts[FOUND] = rows, kind, before, found
+    counts[COVERED] = stretch + 1
+    if stretch >= 0:
+        covered[stretch, 1] = reach
     counts[HERE] = at
     return FINISHED
 
 
 @compiled
-def _read_block(
-    text: Bytes,
-    p: int,
-    position: int,
-    ground: Ground,
-    formats: Formats,
-    keys: InfoKeys,
-    counts: Longs,
-    blocks: BlockColumns,
-    records: RecordColumns,
-    covered: Ints,
-) -> int:
-    """`p` is where the ID begins. Where the next line begins, or 0 when this one is no usual block."""
-    if text[p] != _DOT or text[p + 1] != _TAB or text[p + 3] != _TAB:
-        return 0
-    base = text[p + 2]
-    p += 4
-    if not (
+def _non_ref(text: Bytes, p: int) -> bool:
+    """`<NON_REF>` and a tab stand at `p`."""
+    return bool(
         (text[p] == 60 and text[p + 1] == 78 and text[p + 2] == 79 and text[p + 3] == 78 and text[p + 4] == 95)
         and (text[p + 5] == 82 and text[p + 6] == 69 and text[p + 7] == 70 and text[p + 8] == 62)
         and text[p + 9] == _TAB
-    ):
-        return 0
-    p += 10
-    for _ in range(2):  # QUAL and FILTER
-        while text[p] != _TAB:
-            if text[p] == _NEWLINE:
-                return 0
-            p += 1
-        p += 1
-    end = position
-    if keys.end_declared and text[p] == 69 and text[p + 1] == 78 and text[p + 2] == 68 and text[p + 3] == 61:
-        p += 4
-        digits = p
-        end = 0
-        while _ZERO <= text[p] <= _NINE and p - digits <= _MOST_DIGITS:
-            end = end * 10 + (int(text[p]) - _ZERO)
-            p += 1
-        if p == digits:
-            return 0
-    elif text[p] == _DOT:
-        p += 1
-    else:
-        return 0
-    if text[p] != _TAB or end < position or end > _LARGEST:
-        return 0
-    p += 1
-
-    row = counts[LATEST_FORMAT]
-    if row < len(formats.length):
-        q = p
-        for k in range(formats.length[row]):
-            if text[q] != formats.text[row, k]:
-                break
-            q += 1
-        if q - p < formats.length[row] or text[q] != _TAB:
-            row = len(formats.length)
-    if row == len(formats.length):
-        q = p
-        while text[q] != _TAB:
-            if text[q] == _NEWLINE:
-                return 0
-            q += 1
-        row = format_row(text, p, q, formats)
-        if row < 0:
-            return 0
-        counts[LATEST_FORMAT] = row
-    p = q + 1
-
-    form, likelihoods = 0, 0
-    genotyped = False
-    gq, dp, min_dp, pl0, pl1, pl2 = 0, 0, 0, 0, 0, 0
-    for k in range(formats.width[row]):
-        key = formats.keys[row, k]
-        if key == GT:
-            allele = text[p]
-            if allele != _ZERO and allele != _DOT:
-                return 0
-            if text[p + 1] == _SLASH and text[p + 2] == allele:
-                p += 3
-            elif allele == _ZERO and ground.haploid:
-                form |= HAPLOID
-                p += 1
-            else:
-                return 0
-            if allele == _DOT:
-                form |= NO_CALL
-            genotyped = True
-        elif key in (GQ, DP, MIN_DP, PL):
-            if text[p] == _DOT:
-                p += 1
-            else:
-                while True:
-                    digits = p
-                    value = 0
-                    while _ZERO <= text[p] <= _NINE and p - digits <= _MOST_DIGITS:
-                        value = value * 10 + (int(text[p]) - _ZERO)
-                        p += 1
-                    if p == digits or value > (255 if key == GQ else 65535):
-                        return 0
-                    if key != PL:
-                        break
-                    pl0, pl1, pl2 = pl1, pl2, value
-                    likelihoods += 1
-                    if text[p] != _COMMA:
-                        break
-                    p += 1
-                if key == GQ:
-                    gq = value
-                    form |= HAS_GQ
-                elif key == DP:
-                    dp = value
-                    form |= HAS_DP
-                elif key == MIN_DP:
-                    min_dp = value
-                    form |= HAS_MIN_DP
-                else:
-                    form |= HAS_PL
-        elif key == 0:
-            if text[p] == _COLON:
-                return 0
-            while text[p] != _COLON and text[p] != _NEWLINE and text[p] != _TAB:
-                p += 1
-        elif text[p] == _DOT:
-            p += 1
-        else:
-            return 0
-        if text[p] != _COLON:
-            break
-        p += 1
-    # a colon behind the last value leaves p behind it: a value without a key, or an empty one
-    if text[p] != _NEWLINE or text[p - 1] == _COLON or not genotyped:
-        return 0
-    if form & HAPLOID:
-        pl0, pl1, pl2 = pl1, pl2, 0
-    if likelihoods > 0 and likelihoods != (2 if form & HAPLOID else 3):
-        return 0
-    if position >= ground.first and not agrees(base, ground.bases[position - ground.first]):
-        return 0
-
-    displace(position, ground.first, counts, blocks, records)
-    if cover(position, end, 0, ground.first, counts, covered):
-        add_block(position, end, form, gq, min_dp, dp, pl0, pl1, pl2, counts, blocks)
-    return p + 1
+    )
 
 
 @compiled

@@ -6,21 +6,24 @@ from services.jointcall.columnar.compiled import compiled
 from services.jointcall.columnar.reading.columns import (
     A_BLOCK,
     A_RECORD,
+    AD_USED,
     ADS,
+    ALTS,
     BEFORE,
     BLOCKS,
+    BYTES,
     COVERED,
     FOUND,
-    HEAP,
+    HEAP_USED,
     KIND,
-    LENGTHS,
+    LENGTHS_USED,
     NOTHING,
+    PL_USED,
     PLS,
     RECORDS,
+    START,
     STRINGS,
     VARIANTS,
-    BlockColumns,
-    RecordColumns,
 )
 from services.jointcall.columnar.tables import Bytes, Ints, Longs
 
@@ -33,25 +36,26 @@ def agrees(mine: int, theirs: int) -> bool:
 
 
 @compiled
-def displace(position: int, first: int, counts: Longs, blocks: BlockColumns, records: RecordColumns) -> None:
+def displace(position: int, first: int, counts: Longs, start: Ints, end: Ints, figures: Longs) -> None:
     """A record starts at `position`: the one before it ends there at the latest, or is replaced when it starts there
-    too. Up to the interval's first base it leaves nothing of those before it."""
+    too. Up to the interval's first base it leaves nothing of those before it. `start` and `end` are the blocks'."""
     if position <= first:
-        counts[BLOCKS] = counts[RECORDS] = counts[ADS] = counts[PLS] = counts[LENGTHS] = counts[HEAP] = 0
+        counts[BLOCKS] = counts[RECORDS] = 0
+        counts[AD_USED] = counts[PL_USED] = counts[LENGTHS_USED] = counts[HEAP_USED] = 0
     elif counts[KIND] == A_BLOCK:
         row = counts[BLOCKS] - 1
-        if blocks.start[row] == position:
+        if start[row] == position:
             counts[BLOCKS] = row
-        elif blocks.end[row] >= position:
-            blocks.end[row] = position - 1
+        elif end[row] >= position:
+            end[row] = position - 1
     elif counts[KIND] == A_RECORD:
         row = counts[RECORDS] - 1
-        if records.start[row] == position:
+        if figures[row, START] == position:
             counts[RECORDS] = row
-            counts[ADS] = records.ad_rows[row]
-            counts[PLS] = records.pl_rows[row]
-            counts[HEAP] = records.heap_rows[row]
-            counts[LENGTHS] = records.alt_rows[row] + STRINGS * row
+            counts[AD_USED] -= figures[row, ADS]
+            counts[PL_USED] -= figures[row, PLS]
+            counts[HEAP_USED] -= figures[row, BYTES]
+            counts[LENGTHS_USED] -= figures[row, ALTS] + STRINGS
     counts[KIND] = NOTHING
 
 
@@ -74,39 +78,11 @@ def cover(position: int, end: int, alts: int, first: int, counts: Longs, covered
 
 
 @compiled
-def add_block(
-    position: int,
-    end: int,
-    form: int,
-    gq: int,
-    min_dp: int,
-    dp: int,
-    pl0: int,
-    pl1: int,
-    pl2: int,
-    counts: Longs,
-    blocks: BlockColumns,
-) -> None:
-    row = counts[BLOCKS]
-    blocks.start[row] = position
-    blocks.end[row] = end
-    blocks.form[row] = form
-    blocks.gq[row] = gq
-    blocks.min_dp[row] = min_dp
-    blocks.dp[row] = dp
-    blocks.pl0[row] = pl0
-    blocks.pl1[row] = pl1
-    blocks.pl2[row] = pl2
-    counts[BLOCKS] = row + 1
-    counts[KIND] = A_BLOCK
-
-
-@compiled
-def add_string(text: Bytes, begin: int, end: int, counts: Longs, records: RecordColumns) -> None:
+def add_string(text: Bytes, begin: int, end: int, counts: Longs, lengths: Ints, heap: Bytes) -> None:
     """`text[begin:end]`, or none when `end` lies before `begin`."""
-    at = counts[HEAP]
+    at = counts[HEAP_USED]
     for k in range(end - begin):
-        records.heap[at + k] = text[begin + k]
-    records.lengths[counts[LENGTHS]] = max(end - begin, -1)
-    counts[LENGTHS] += 1
-    counts[HEAP] = at + max(end - begin, 0)
+        heap[at + k] = text[begin + k]
+    lengths[counts[LENGTHS_USED]] = max(end - begin, -1)
+    counts[LENGTHS_USED] += 1
+    counts[HEAP_USED] = at + max(end - begin, 0)

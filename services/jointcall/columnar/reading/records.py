@@ -5,41 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from services.jointcall.columnar.compiled import compiled
-from services.jointcall.columnar.reading.columns import (
-    A_RECORD,
-    ADS,
-    BEFORE,
-    HEAP,
-    HERE,
-    KIND,
-    PLS,
-    RECORDS,
-    BlockColumns,
-    RecordColumns,
-)
-from services.jointcall.columnar.reading.figures import decimal, whole
+from services.jointcall.columnar.reading import columns as c
+from services.jointcall.columnar.reading.cell import read_cell, read_info
+from services.jointcall.columnar.reading.columns import BlockColumns, RecordColumns
+from services.jointcall.columnar.reading.figures import whole
 from services.jointcall.columnar.reading.grounds import FAULT, FINISHED, NEW_FORMAT, Ground
-from services.jointcall.columnar.reading.keys import (
-    AD,
-    DP,
-    END,
-    FIRST_RANKED,
-    GQ,
-    GT,
-    MIN_DP,
-    PGT,
-    PID,
-    PL,
-    PS,
-    RAW_MQ,
-    SB,
-    Formats,
-    InfoKeys,
-    format_row,
-    info_key,
-    step,
-)
-from services.jointcall.columnar.reading.placing import add_block, add_string, agrees, cover, displace
+from services.jointcall.columnar.reading.keys import Formats, InfoKeys, format_row
+from services.jointcall.columnar.reading.placing import add_string, agrees, cover, displace
 from services.jointcall.columnar.tables import (
     HAPLOID,
     HAS_DP,
@@ -47,19 +19,15 @@ from services.jointcall.columnar.tables import (
     HAS_MIN_DP,
     HAS_PL,
     NO_CALL,
-    PHASED,
-    RANKED,
     Bytes,
     Floats,
     Ints,
     Longs,
 )
 
-_TAB, _NEWLINE, _COMMA, _DOT, _SLASH, _COLON, _SEMICOLON, _EQUALS, _LESS, _BAR = 9, 10, 44, 46, 47, 58, 59, 61, 60, 124
+_TAB, _NEWLINE, _COMMA, _DOT, _LESS = 9, 10, 44, 46, 60
 _LARGEST = 2**31 - 1
-_LARGEST_SUM = 10**17
-_MOST_ALLELE = 127
-_RANKED = len(RANKED)
+_MOST_TABS = 9
 _NON_REF = np.frombuffer(b"<NON_REF>", np.uint8)
 
 
@@ -76,107 +44,94 @@ def read_record(
     covered: Ints,
 ) -> int:
     """The line at `at`. FINISHED with counts[HERE] behind it, NEW_FORMAT with nothing changed, or FAULT."""
-    tabs = np.empty(9, np.int64)
+    figures, ad, pl, lengths, heap = records.figures, records.ad, records.pl, records.lengths, records.heap
+    tabs = counts[c.TABS :]
     found = 0
     stop = at
     while text[stop] != _NEWLINE:
         if text[stop] == _TAB:
-            if found < 9:
+            if found < _MOST_TABS:
                 tabs[found] = stop
             found += 1
         stop += 1
-    if found != 9:
+    if found != _MOST_TABS:
         return FAULT
     position = whole(text, tabs[0] + 1, tabs[1], _LARGEST)
-    if position < 1 or position < counts[BEFORE]:
+    if position < 1 or position < counts[c.BEFORE]:
         return FAULT
-    alts = _alts(text, tabs[3] + 1, tabs[4])
-    bases = tabs[3] - tabs[2] - 1
-    if alts < 0 or bases < 1:
+    name, ref, alt, alt_end = tabs[1] + 1, tabs[2] + 1, tabs[3] + 1, tabs[4]
+    alts = _alts(text, alt, alt_end)
+    length = alt - 1 - ref
+    if alts < 0 or length < 1:
         return FAULT
-    row_of_format = format_row(text, tabs[7] + 1, tabs[8], formats)
+    row_of_format = format_row(text, tabs[7] + 1, tabs[8], formats.text, formats.length)
     if row_of_format < 0:
         return NEW_FORMAT
-    displace(position, ground.first, counts, blocks, records)
-    row = counts[RECORDS]
-
-    numbers = np.full(_NUMBERS, -1, np.int64)
-    if not _info(text, tabs[6] + 1, tabs[7], keys, numbers, records.ranked[row]):
+    displace(position, ground.first, counts, blocks.start, blocks.end, figures)
+    row = counts[c.RECORDS]
+    mine, ranked = figures[row], records.ranked[row]
+    mine[:] = -1
+    ranked[:] = np.nan
+    mine[c.START] = position
+    mine[c.END] = position + length - 1
+    mine[c.FLAGS] = mine[c.ADS] = mine[c.PLS] = 0
+    mine[c.ALTS] = alts
+    if not read_info(text, tabs[6] + 1, tabs[7], keys.slots, keys.text, keys.at, keys.taken_as, mine, ranked):
         return FAULT
-    end = position + bases - 1
-    if numbers[_END] >= 0:
-        end = numbers[_END]
+    end = mine[c.END]
     if end < position or end > _LARGEST:
         return FAULT
-    if not _cell(text, tabs[8] + 1, stop, alts, ground.haploid, formats, row_of_format, numbers, counts, records):
+    cell = tabs[8] + 1
+    spans = tabs[:4]  # the tabs are used up
+    key_of, width = formats.keys[row_of_format], formats.width[row_of_format]
+    if not read_cell(text, cell, stop, ground.haploid, key_of, width, mine, counts, ad, pl, spans):
         return FAULT
     if position >= ground.first:
-        for k in range(min(bases, len(ground.bases) - (position - ground.first))):
-            if not agrees(text[tabs[2] + 1 + k], ground.bases[position - ground.first + k]):
+        offset, bases = position - ground.first, ground.bases
+        for k in range(min(length, len(bases) - offset)):
+            if not agrees(int(text[ref + k]), int(bases[offset + k])):
                 return FAULT
-    if alts > 0 and bases > 1 and _plain_mnp(text, tabs[3] + 1, tabs[4], bases):
+    if alts > 0 and length > 1 and _plain_mnp(text, alt, alt_end, length):
         return FAULT
-    counts[HERE] = stop + 1
+    counts[c.HERE] = stop + 1
     if not cover(position, end, alts, ground.first, counts, covered):
         return FINISHED
 
-    nameless = tabs[2] - tabs[1] == 2 and text[tabs[1] + 1] == _DOT
-    if alts == 0 and bases == 1 and nameless and _fits_a_block(numbers, records, row, counts):
-        form = HAPLOID if numbers[_PLOIDY] == 1 else 0
-        form |= NO_CALL if numbers[_ALLELE] < 0 else 0
-        form |= HAS_GQ if numbers[_GQ] >= 0 else 0
-        form |= HAS_DP if numbers[_DP] >= 0 else 0
-        form |= HAS_MIN_DP if numbers[_MIN_DP] >= 0 else 0
-        at = counts[PLS]
-        pl0, pl1, pl2 = 0, 0, 0
-        if numbers[_PLS] > 0:
-            form |= HAS_PL
-            pl0, pl1 = records.pl[at], records.pl[at + 1]
-            pl2 = records.pl[at + 2] if numbers[_PLS] == 3 else 0
-        gq, min_dp, dp = max(numbers[_GQ], 0), max(numbers[_MIN_DP], 0), max(numbers[_DP], 0)
-        add_block(position, end, form, gq, min_dp, dp, pl0, pl1, pl2, counts, blocks)
+    nameless = ref - name == 2 and text[name] == _DOT
+    if alts == 0 and length == 1 and nameless and spans[1] < 0 and spans[3] < 0 and _fits(mine, ranked, pl, counts):
+        block = counts[c.BLOCKS]
+        blocks.start[block] = position
+        blocks.end[block] = end
+        blocks.form[block] = _form(mine)
+        blocks.gq[block] = max(mine[c.GQ], 0)
+        blocks.min_dp[block] = max(mine[c.MIN_DP], 0)
+        blocks.dp[block] = max(mine[c.DP], 0)
+        used, likelihoods = counts[c.PL_USED], mine[c.PLS]
+        blocks.pl0[block] = pl[used] if likelihoods > 0 else 0
+        blocks.pl1[block] = pl[used + 1] if likelihoods > 0 else 0
+        blocks.pl2[block] = pl[used + 2] if likelihoods > 2 else 0
+        counts[c.BLOCKS] = block + 1
+        counts[c.KIND] = c.A_BLOCK
         return FINISHED
 
-    records.start[row] = position
-    records.end[row] = end
-    records.flags[row] = PHASED if numbers[_PHASED] > 0 else 0
-    records.ploidy[row] = numbers[_PLOIDY]
-    records.gt[row, 0] = numbers[_ALLELE]
-    records.gt[row, 1] = numbers[_ALLELE + 1]
-    records.gq[row] = numbers[_GQ]
-    records.dp[row] = numbers[_DP]
-    records.min_dp[row] = numbers[_MIN_DP]
-    for k in range(4):
-        records.sb[row, k] = numbers[_SB + k]
-    records.ps[row] = numbers[_PS]
-    records.info_dp[row] = numbers[_INFO_DP]
-    records.mq_sum[row] = numbers[_MQ_SUM]
-    records.mq_depth[row] = numbers[_MQ_SUM + 1]
-    counts[ADS] += numbers[_ADS]
-    counts[PLS] += numbers[_PLS]
-    add_string(text, tabs[2] + 1, tabs[3], counts, records)
-    p = tabs[3] + 1
+    before = counts[c.HEAP_USED]
+    add_string(text, ref, alt - 1, counts, lengths, heap)
+    p = alt
     for _ in range(alts):
         q = p
         while text[q] != _COMMA:
             q += 1
-        add_string(text, p, q, counts, records)
+        add_string(text, p, q, counts, lengths, heap)
         p = q + 1
-    add_string(text, tabs[1] + 1, tabs[1] if nameless else tabs[2], counts, records)
-    for field in (_PGT, _PID):
-        add_string(text, numbers[field], numbers[field + 1], counts, records)
-    records.alt_rows[row + 1] = records.alt_rows[row] + alts
-    records.ad_rows[row + 1] = counts[ADS]
-    records.pl_rows[row + 1] = counts[PLS]
-    records.heap_rows[row + 1] = counts[HEAP]
-    counts[RECORDS] = row + 1
-    counts[KIND] = A_RECORD
+    add_string(text, name, name - 1 if nameless else ref - 1, counts, lengths, heap)
+    add_string(text, spans[0], spans[1], counts, lengths, heap)
+    add_string(text, spans[2], spans[3], counts, lengths, heap)
+    counts[c.AD_USED] += mine[c.ADS]
+    counts[c.PL_USED] += mine[c.PLS]
+    mine[c.BYTES] = counts[c.HEAP_USED] - before
+    counts[c.RECORDS] = row + 1
+    counts[c.KIND] = c.A_RECORD
     return FINISHED
-
-
-# what a record's numbers are, by their place; -1 is absent
-_END, _INFO_DP, _MQ_SUM, _GQ, _DP, _MIN_DP, _PS, _ADS, _PLS, _PLOIDY, _PHASED = 0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11
-_ALLELE, _SB, _PGT, _PID, _NUMBERS = 12, 14, 18, 20, 22
 
 
 @compiled
@@ -203,7 +158,7 @@ def _alts(text: Bytes, begin: int, end: int) -> int:
 
 
 @compiled
-def _plain_mnp(text: Bytes, begin: int, end: int, bases: int) -> bool:
+def _plain_mnp(text: Bytes, begin: int, end: int, length: int) -> bool:
     """Every ALT in front of `<NON_REF>` is a sequence as long as REF."""
     p = begin
     while True:
@@ -212,190 +167,36 @@ def _plain_mnp(text: Bytes, begin: int, end: int, bases: int) -> bool:
             q += 1
         if q == end:
             return True
-        if q - p != bases or text[p] == _LESS:
+        if q - p != length or text[p] == _LESS:
             return False
         p = q + 1
 
 
 @compiled
-def _info(text: Bytes, begin: int, end: int, keys: InfoKeys, numbers: Longs, ranked: Floats) -> bool:
-    """INFO into `numbers` and `ranked`; False where a key is not declared or a value is no figure."""
-    ranked[:] = np.nan
-    if end - begin == 1 and text[begin] == _DOT:
-        return True
-    met = 0
-    p = begin
-    while True:
-        q = p
-        value = 0
-        while q < end and text[q] != _EQUALS and text[q] != _SEMICOLON:
-            value = step(value, text[q])
-            q += 1
-        key = info_key(text, p, q, value, keys)
-        if key < 0:
-            return False
-        p = q
-        while q < end and text[q] != _SEMICOLON:
-            q += 1
-        if key > 0:
-            if p == q or met & (1 << key):
-                return False
-            met |= 1 << key
-            p += 1
-            if key >= FIRST_RANKED:
-                right, ranked[key - FIRST_RANKED] = decimal(text, p, q)
-                if not right:
-                    return False
-            elif key == RAW_MQ:
-                comma = p
-                while comma < q and text[comma] != _COMMA:
-                    comma += 1
-                if comma < q:
-                    numbers[_MQ_SUM] = whole(text, p, comma, _LARGEST_SUM)
-                    numbers[_MQ_SUM + 1] = whole(text, comma + 1, q, _LARGEST_SUM)
-                    if numbers[_MQ_SUM] < 0 or numbers[_MQ_SUM + 1] < 0:
-                        return False
-                elif whole(text, p, q, 0) != -1:
-                    return False
-            else:
-                number = whole(text, p, q, _LARGEST)
-                if number < -1:
-                    return False
-                numbers[_END if key == END else _INFO_DP] = number
-        if q == end:
-            return True
-        p = q + 1
+def _form(mine: Longs) -> int:
+    """Bits of a block."""
+    form = HAPLOID if mine[c.PLOIDY] == 1 else 0
+    form |= NO_CALL if mine[c.ALLELE] < 0 else 0
+    form |= HAS_GQ if mine[c.GQ] >= 0 else 0
+    form |= HAS_DP if mine[c.DP] >= 0 else 0
+    form |= HAS_MIN_DP if mine[c.MIN_DP] >= 0 else 0
+    form |= HAS_PL if mine[c.PLS] > 0 else 0
+    return form
 
 
 @compiled
-def _cell(
-    text: Bytes,
-    begin: int,
-    stop: int,
-    alts: int,
-    haploid: bool,
-    formats: Formats,
-    row: int,
-    numbers: Longs,
-    counts: Longs,
-    records: RecordColumns,
-) -> bool:
-    """The sample's column into `numbers`, AD and PL behind the ends of theirs; False where it is wrong."""
-    numbers[_PHASED] = numbers[_ADS] = numbers[_PLS] = 0
-    numbers[_PGT] = numbers[_PID] = 0  # with -1 behind it: no string
-    alleles, likelihoods = 0, 0
-    p = begin
-    k = 0
-    while True:
-        q = p
-        while q < stop and text[q] != _COLON:
-            q += 1
-        if k == formats.width[row] or q == p:
-            return False
-        key = formats.keys[row, k]
-        if q - p == 1 and text[p] == _DOT:
-            pass
-        elif key == GT:
-            alleles = _genotype(text, p, q, alts + 2, numbers)
-            if alleles < 1:
-                return False
-        elif key in (GQ, DP, MIN_DP, PS):
-            number = whole(text, p, q, _LARGEST)
-            if number < 0:
-                return False
-            numbers[_GQ if key == GQ else _DP if key == DP else _MIN_DP if key == MIN_DP else _PS] = number
-        elif key == AD:
-            found, numbers[_ADS] = _list(text, p, q, records.ad, counts[ADS])
-            if found != alts + 2:
-                return False
-        elif key == PL:
-            likelihoods, numbers[_PLS] = _list(text, p, q, records.pl, counts[PLS])
-            if likelihoods < 0:
-                return False
-        elif key == SB:
-            four = np.empty((q - p) // 2 + 2, np.int32)
-            found, held = _list(text, p, q, four, 0)
-            if found != 4:
-                return False
-            for n in range(held):
-                numbers[_SB + n] = four[n]
-        elif key in (PGT, PID):
-            numbers[_PGT if key == PGT else _PID] = p
-            numbers[(_PGT if key == PGT else _PID) + 1] = q
-        if q == stop:
-            break
-        p = q + 1
-        k += 1
-    genotypes = (alts + 2) * (alts + 3) // 2
-    if alleles == 0:
-        # GT is `.`: its likelihoods tell how many alleles it has
-        alleles = 2 if likelihoods == genotypes else 1
-    elif alleles == 1 and not haploid:
-        return False
-    numbers[_PLOIDY] = alleles
-    return likelihoods == 0 or likelihoods == (genotypes if alleles == 2 else alts + 2)
-
-
-@compiled
-def _genotype(text: Bytes, begin: int, end: int, alleles: int, numbers: Longs) -> int:
-    """How many alleles GT has, 1 or 2; 0 where it is wrong."""
-    place = 0
-    p = begin
-    while True:
-        q = p
-        while q < end and text[q] != _SLASH and text[q] != _BAR:
-            q += 1
-        allele = whole(text, p, q, min(alleles - 1, _MOST_ALLELE))
-        if allele < -1 or place == 2:
-            return 0
-        numbers[_ALLELE + place] = allele
-        place += 1
-        if q == end:
-            return place
-        if text[q] == _BAR:
-            numbers[_PHASED] = 1
-        p = q + 1
-
-
-@compiled
-def _list(text: Bytes, begin: int, end: int, into: Ints, at: int) -> tuple[int, int]:
-    """(values that stand there, values put `into`): none is put when each of them is `.`; -1 where only some are, or
-    one is no figure."""
-    found, missing = 0, 0
-    p = begin
-    while True:
-        q = p
-        while q < end and text[q] != _COMMA:
-            q += 1
-        value = whole(text, p, q, _LARGEST)
-        if value < -1:
-            return -1, 0
-        missing += int(value < 0)
-        into[at + found] = value
-        found += 1
-        if q == end:
-            break
-        p = q + 1
-    if missing == found:
-        return found, 0
-    return (-1, 0) if missing else (found, found)
-
-
-@compiled
-def _fits_a_block(numbers: Longs, records: RecordColumns, row: int, counts: Longs) -> bool:
+def _fits(mine: Longs, ranked: Floats, pl: Ints, counts: Longs) -> bool:
     """A record with `<NON_REF>` alone has nothing that a block's columns do not hold."""
-    if numbers[_INFO_DP] >= 0 or numbers[_MQ_SUM] >= 0 or numbers[_ADS] > 0 or numbers[_SB] >= 0:
+    if mine[c.INFO_DP] >= 0 or mine[c.MQ_SUM] >= 0 or mine[c.ADS] > 0 or mine[c.SB] >= 0 or mine[c.PS] >= 0:
         return False
-    if numbers[_PHASED] > 0 or numbers[_PS] >= 0 or numbers[_PGT + 1] >= 0 or numbers[_PID + 1] >= 0:
+    if mine[c.GQ] > 255 or mine[c.DP] > 65535 or mine[c.MIN_DP] > 65535 or mine[c.FLAGS] != 0:
         return False
-    if numbers[_GQ] > 255 or numbers[_DP] > 65535 or numbers[_MIN_DP] > 65535:
+    if mine[c.ALLELE] > 0 or (mine[c.PLOIDY] == 2 and mine[c.ALLELE + 1] != mine[c.ALLELE]):
         return False
-    if numbers[_ALLELE] > 0 or (numbers[_PLOIDY] == 2 and numbers[_ALLELE + 1] != numbers[_ALLELE]):
-        return False
-    for k in range(_RANKED):
-        if not np.isnan(records.ranked[row, k]):
+    for k in range(len(ranked)):
+        if not np.isnan(ranked[k]):
             return False
-    for k in range(numbers[_PLS]):  # noqa: SIM110 (compiled code has no generators)
-        if records.pl[counts[PLS] + k] > 65535:
+    for k in range(mine[c.PLS]):  # noqa: SIM110 (compiled code has no generators)
+        if pl[counts[c.PL_USED] + k] > 65535:
             return False
     return True
