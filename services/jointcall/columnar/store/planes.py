@@ -31,30 +31,24 @@ def join(planes: Bytes, *, count: int, dtype: Any) -> Unsigned:
     used, rest = divmod(planes.size, count) if count else (0, planes.size)
     if rest or used > values.dtype.itemsize:
         raise ValueError(f"{planes.size} bytes are no planes of {count} values")
-    if values.dtype == np.uint16:
-        widen(planes, values)
-        return values
-    values[:] = 0
-    for plane in range(used):
-        values |= planes[plane * count : (plane + 1) * count].astype(dtype) << dtype(8 * plane)
+    if used == 0:
+        values[:] = 0
+    elif used == 1:
+        values[:] = planes
+    else:
+        _widen(planes, values)
     return values
 
 
 @compiled
-def widen(planes: Any, values: Any) -> None:
-    """`join` into 16 bits: nearly all there is to read."""
+def _widen(planes: Any, values: Any) -> None:
+    """`join` of two planes or more. Two at a time: nearly all columns have no third."""
     n = values.size
-    if n == 0:
-        return
-    used = planes.size // n
-    if used == 0:
-        values[:] = 0
-    elif used == 1:
+    for i in range(n):
+        values[i] = np.uint32(planes[i]) | (np.uint32(planes[n + i]) << np.uint32(8))
+    for plane in range(2, planes.size // n):
         for i in range(n):
-            values[i] = planes[i]
-    else:
-        for i in range(n):
-            values[i] = np.uint16(planes[i]) | (np.uint16(planes[n + i]) << np.uint16(8))
+            values[i] |= np.uint64(planes[plane * n + i]) << np.uint64(8 * plane)
 
 
 def zigzag(values: NDArray[Any]) -> Unsigned:

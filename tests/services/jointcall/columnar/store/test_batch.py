@@ -150,6 +150,23 @@ def test_cut_and_overwritten_files_are_refused(tmp_path: Path) -> None:
             reader.read(index)
 
 
+def test_windows_in_each_others_place_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = place_of(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchPlace, "windows", lambda _: [(1025, 2048), (1, 1024)])
+        batch = written(tmp_path, place, made(place))
+    with opened(batch) as reader, pytest.raises(Rejected, match=r"CONTENT_CHANGED.*another window"):
+        reader.read(0)
+
+
+def test_a_code_that_names_no_string_is_refused(tmp_path: Path) -> None:
+    place = place_of(2)
+    windows = made(place, records=300)
+    cut = [window._replace(strings=window.strings[:1]) for window in windows]
+    with opened(written(tmp_path, place, cut)) as reader, pytest.raises(Rejected, match="names a string that is not"):
+        reader.read(0)
+
+
 def test_windows_come_whole_and_in_their_order(tmp_path: Path) -> None:
     place = place_of(2)
     windows = made(place)

@@ -165,6 +165,13 @@ def test_other_bytes_under_an_objects_name_are_refused(depot: Depot, scratch: Pa
         depot.open_shard(batch, 0)
 
 
+def test_objects_of_other_samples_than_the_manifests_are_refused(depot: Depot, scratch: Path) -> None:
+    batch = stored(depot, scratch, "a", "b")
+    swapped = batch.model_copy(update={"samples": tuple(reversed(batch.samples))})
+    with pytest.raises(Rejected, match="other samples"):
+        depot.open_shard(swapped, 0)
+
+
 def test_compaction_says_what_the_batches_said(depot: Depot, scratch: Path) -> None:
     one = first(
         stored(depot, scratch, "d", "a", window_bp=4096),
