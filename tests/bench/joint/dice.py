@@ -17,7 +17,7 @@ _UNIT = 1.0 / (1 << 53)
 
 
 def state(*key: int) -> State:
-    """Of one stream: its key is the cohort's seed, the person and what the stream is for."""
+    """Of one stream: its key is the cohort's seed, what the stream is for, and the person."""
     return np.random.SeedSequence(key).generate_state(1, np.uint64).astype(np.uint64)
 
 
@@ -32,12 +32,12 @@ def mixed(value: np.uint64) -> np.uint64:
 def uniform(stream: State) -> float:
     """In [0, 1)."""
     stream[0] += _STEP
-    return np.float64(mixed(stream[0]) >> _11) * _UNIT
+    return float(np.float64(mixed(stream[0]) >> _11) * _UNIT)
 
 
 @compiled
 def below(stream: State, many: int) -> int:
-    return np.int64(uniform(stream) * many)
+    return int(uniform(stream) * many)
 
 
 @compiled
@@ -53,4 +53,4 @@ def binomial(stream: State, trials: int, chance: float) -> int:
 @compiled
 def hashed(value: int) -> int:
     """31 bits that belong to the value."""
-    return np.int64(mixed(np.uint64(value) * _STEP + _STEP) >> _33)
+    return int(mixed(np.uint64(value) * _STEP + _STEP) >> _33)

@@ -106,7 +106,7 @@ def put_rank(out: Text, size: int, stream: State) -> int:
     sum_ = 0.0
     for _ in range(4):
         sum_ += uniform(stream) - 0.5
-    return put_decimal(out, size, np.int64(sum_ * 1732), 3)
+    return put_decimal(out, size, int(sum_ * 1732), 3)
 
 
 @compiled
@@ -129,7 +129,7 @@ def put_record(
     group: NDArray[np.int64],
 ) -> tuple[int, int]:
     """The place behind the line, and 1 when an allele is called."""
-    begin, reads = at[record], np.int64(depth[at[record]])
+    begin, reads = at[record], int(depth[at[record]])
     # the alleles of the line: REF, those that the person has in the site's order (`*` last), <NON_REF>
     listed = np.zeros(4, np.int64)
     first, second = min(pair[record, 0], pair[record, 1]), max(pair[record, 0], pair[record, 1])

@@ -86,7 +86,7 @@ def put_lines(
         size = put(out, size, _TO_END)
         size = put_number(out, size, origin + last)
         size = put(out, size, _TO_CELL)
-        size = put_number(out, size, np.int64(np.median(depth[base : last + 1])))
+        size = put_number(out, size, int(np.median(depth[base : last + 1])))
         size = put_letter(out, size, _COLON)
         size = put_number(out, size, min(low1, 99))
         size = put_letter(out, size, _COLON)
