@@ -19,6 +19,11 @@ class Cell:
     depth: int
 
 
+def happens(rng: Random, odds: float) -> bool:
+    """False for the least number: where hypothesis shrinks, what is rare goes first."""
+    return rng.random() > 1 - odds
+
+
 def genotypes(alleles: int, ploidy: int) -> list[tuple[int, ...]]:
     """In the order of PL (VCF specification 4.3, 1.6.2): by the last allele first."""
     return sorted(combinations_with_replacement(range(alleles), ploidy), key=lambda one: one[::-1])
@@ -59,7 +64,7 @@ def variant_cell(
         reads[by_read.randrange(alleles - 1) if wrong else carried[by_read.randrange(ploidy)]] += 1
     pls = likelihoods(reads, ploidy)
     kinds = genotypes(alleles, ploidy)
-    oddity = rng.random() if odd else 1.0
+    oddity = 1 - rng.random() if odd else 1.0
     if oddity < 0.08:  # close calls and ties
         pls = [rng.choice((0, 0, 1, 2, 3, 9, 15, 30)) for _ in pls]
         pls[rng.randrange(len(pls))] = 0
@@ -68,12 +73,12 @@ def variant_cell(
         pls[rng.randrange(len(pls))] = 0
     elif oddity < 0.13:
         pls = [0] * len(pls)
-        if rng.random() < 0.5:
+        if happens(rng, 0.5):
             pls[-1] = 5
-        if rng.random() < 0.6:
+        if happens(rng, 0.6):
             reads = [0] * alleles
     best = kinds[min(range(len(pls)), key=lambda one: (pls[one], one))]
-    if odd and rng.random() < 0.03:
+    if odd and happens(rng, 0.03):
         best = rng.choice(kinds)
     values = {"GT": "/".join(map(str, best)), "AD": ",".join(map(str, reads)), "DP": str(sum(reads))}
     values["GQ"] = str(quality(pls))
@@ -88,12 +93,12 @@ def variant_cell(
 def _phase(rng: Random, values: dict[str, str], best: tuple[int, ...], at: int, tag: str) -> None:
     if len(best) != 2 or best == (0, 0) or rng.random() < 0.75:
         return
-    first = rng.random() < 0.5
-    shown = best if first or rng.random() < 0.5 else best[::-1]
+    first = happens(rng, 0.5)
+    shown = best if first or happens(rng, 0.5) else best[::-1]
     values["GT"] = "|".join(map(str, shown))
     values["PGT"] = "0|1" if first else "1|0"
     values["PID"] = tag
-    if rng.random() < 0.9:
+    if happens(rng, 0.9):
         values["PS"] = str(at)
 
 
@@ -107,7 +112,7 @@ def _strands(rng: Random, by_read: Random, reads: Sequence[int]) -> list[int]:
 
 
 def _leave_out(rng: Random, values: dict[str, str], best: tuple[int, ...]) -> None:
-    chance = rng.random()
+    chance = 1 - rng.random()
     # GATK drops the whole site when a call of an ALT has no PL: rare, or few sites with many people were left
     if chance < (0.0007 if any(best) else 0.015):
         del values["PL"]
@@ -134,11 +139,11 @@ def block_cell(rng: Random, *, ploidy: int, style: str, quality_of_reference: in
     most = quality_of_reference
     depth = max(0, round(most / 3 + rng.uniform(-2, 4)))
     low = max(0, depth - rng.randrange(4))
-    chance = rng.random()
+    chance = 1 - rng.random()
     hom_ref = "/".join("0" * ploidy)
     if chance < 0.03:
         empty = [0] * (ploidy + 1)
-        if rng.random() < 0.3:
+        if happens(rng, 0.3):
             empty[-1] = 5
         values = {"GT": hom_ref, "DP": "0", "GQ": "0", "MIN_DP": "0", "PL": ",".join(map(str, empty))}
     elif chance < 0.05:  # reads, and they say nothing
@@ -147,14 +152,14 @@ def block_cell(rng: Random, *, ploidy: int, style: str, quality_of_reference: in
         pls = [0, most] if ploidy == 1 else [0, most, round(most * rng.uniform(2, 15))]
         values = {"GT": hom_ref, "DP": str(depth), "GQ": str(min(99, most)), "MIN_DP": str(low)}
         values["PL"] = ",".join(map(str, pls))
-    if rng.random() < 0.02:
+    if happens(rng, 0.02):
         values["GT"] = "/".join("." * ploidy)
-    if style == "reblocked" and rng.random() < 0.7:
+    if style == "reblocked" and happens(rng, 0.7):
         del values["PL"]
-        if rng.random() < 0.3:
+        if happens(rng, 0.3):
             del values["MIN_DP"]
     elif style == "bare":
         for key in ("DP", "GQ", "MIN_DP", "PL"):
-            if rng.random() < 0.25:
+            if happens(rng, 0.25):
                 del values[key]
     return values

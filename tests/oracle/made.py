@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.oracle.cells import block_cell, variant_cell
+from tests.oracle.cells import block_cell, happens, variant_cell
 from tests.oracle.cohorts import Cohort, Texts, write
 
 CONTIG = "c1"
@@ -62,10 +62,14 @@ class Locus:
 class Person:
     name: str
     number: int
-    ploidy: int
+    haploid_from: int | None
+    """A base, as behind the pseudo-autosomal region of X in men; None: diploid all along."""
     style: str
     gappy: float
     overlapping: float
+
+    def ploidy(self, at: int) -> int:
+        return 1 if self.haploid_from is not None and at >= self.haploid_from else 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +92,10 @@ def draw(rng: Random, *, people: int, sites: int) -> Texts:
     loci = [_locus(rng, bases, position, people) for position in loci_drawn]
     haploids = rng.choice((0.0, 0.0, 0.0, 0.3, 1.0))
     cohort_style = rng.choice(("fine", "fine", "reblocked", "mixed"))
-    persons = [_person(rng, number, haploids, cohort_style) for number in range(people)]
-    first = max(1, loci[0].position + rng.choice((0, 0, 1, 2, -5, -20)))
-    last = loci[-1].position + rng.choice((0, 0, 1, -1, 3, 50))
+    persons = [_person(rng, number, haploids, cohort_style, middle=length // 2) for number in range(people)]
+    few = 1 + len(loci) // 10
+    first = max(1, loci[rng.randrange(few)].position + rng.choice((0, 0, 1, 2, 10, -5, -20)))
+    last = loci[-1 - rng.randrange(few)].position + rng.choice((0, 0, 1, -1, 3, 50))
     return Texts(
         contig=CONTIG,
         bases=bases,
@@ -173,14 +178,14 @@ def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
     return list({(one.span, one.alt): one for one in candidates}.values())
 
 
-def _person(rng: Random, number: int, haploids: float, cohort_style: str) -> Person:
+def _person(rng: Random, number: int, haploids: float, cohort_style: str, *, middle: int) -> Person:
     style = cohort_style if cohort_style != "mixed" else rng.choice(("fine", "reblocked", "bare"))
     # names that sort in another order than they were drawn, capitals before small letters
     prefix = rng.choice(("S", "s", "NA", "HG", "a-", "Z"))
     return Person(
         name=f"{prefix}{number}",
         number=number,
-        ploidy=1 if rng.random() < haploids else 2,
+        haploid_from=rng.choice((1, middle)) if happens(rng, haploids) else None,
         style=style,
         gappy=rng.choice((0.0, 0.02, 0.2)),
         overlapping=rng.choice((0.0, 0.1, 0.5)),
@@ -195,28 +200,28 @@ def _records(rng: Random, bases: str, person: Person, loci: Sequence[Locus]) -> 
         if locus.position <= covered - 1 and locus.position > deleted:
             continue
         inside = locus.position <= deleted
-        if inside and rng.random() < 0.3:
+        if inside and happens(rng, 0.3):
             continue
-        if rng.random() >= locus.carriers and rng.random() >= 0.04:
+        if not happens(rng, locus.carriers) and not happens(rng, 0.04):
             continue
         yield from _blocks(rng, bases, person, covered + 1, locus.position - 1)
         record = _variant(rng, bases, person, locus, inside=inside)
         yield record.line
         end = record.position + record.span - 1
         # some callers go on with blocks inside of the deletion, some behind it
-        covered = record.position if rng.random() < person.overlapping else max(end, covered)
+        covered = record.position if happens(rng, person.overlapping) else max(end, covered)
         deleted = max(deleted, end) if record.span > 1 else deleted
     yield from _blocks(rng, bases, person, covered + 1, len(bases))
 
 
 def _blocks(rng: Random, bases: str, person: Person, first: int, last: int) -> Iterator[str]:
     while first <= last:
-        length = rng.choice((1, 1, 3, 10, 30, 100)) if last - first < 400 else last - first + 1
+        length = rng.choice((100, 30, 10, 3, 1, 1)) if last - first < 400 else last - first + 1
         end = min(last, first + length - 1)
-        written = min(len(bases), end + rng.choice((1, 5))) if rng.random() < 0.02 else end
+        written = min(len(bases), end + rng.choice((1, 5))) if happens(rng, 0.02) else end
         quality = rng.choice((0, 1, 3, 9, 20, 30, 45, 60, 90, 99, 130, 300))
-        cell = block_cell(rng, ploidy=person.ploidy, style=person.style, quality_of_reference=quality)
-        if rng.random() >= person.gappy:
+        cell = block_cell(rng, ploidy=person.ploidy(first), style=person.style, quality_of_reference=quality)
+        if not happens(rng, person.gappy):
             keys, values = ":".join(cell), ":".join(cell.values())
             yield f"{CONTIG}\t{first}\t.\t{bases[first - 1]}\t<NON_REF>\t.\t.\tEND={written}\t{keys}\t{values}"
         first = end + 1
@@ -236,13 +241,13 @@ def _variant(rng: Random, bases: str, person: Person, locus: Locus, *, inside: b
     span = max(one.span for one in local)
     ref = bases[locus.position - 1 : locus.position - 1 + span]
     alts = [one.alt + ref[one.span :] for one in local]
-    if inside and rng.random() < 0.4:
+    if inside and happens(rng, 0.4):
         alts.insert(rng.choice((0, len(alts))), "*")
-    carried = _carried(rng, person.ploidy, len(alts))
+    carried = _carried(rng, person.ploidy(locus.position), len(alts))
     tag = f"{locus.position}_{ref}_{alts[0]}"
     cell = variant_cell(rng, alleles=len(alts) + 2, carried=carried, depth=locus.depth, at=locus.position, tag=tag)
     about = _about(rng, cell.depth)
-    named = rng.choice(("rs1", "rs2", "x7")) if rng.random() < 0.03 else "."
+    named = rng.choice(("rs1", "rs2", "x7")) if happens(rng, 0.03) else "."
     columns = [CONTIG, str(locus.position), named, ref, ",".join([*alts, "<NON_REF>"])]
     columns += [rng.choice((".", "0", "50.1")), ".", ";".join(about) or "."]
     columns += [":".join(cell.values), ":".join(cell.values.values())]
@@ -260,18 +265,18 @@ def _about(rng: Random, depth: int) -> list[str]:
     about = [
         f"{key}={rng.gauss(0, 1.5):.3f}"
         for key in ("BaseQRankSum", "ClippingRankSum", "MQRankSum", "ReadPosRankSum")
-        if rng.random() < (0.1 if key == "ClippingRankSum" else 0.6)
+        if happens(rng, 0.1 if key == "ClippingRankSum" else 0.6)
     ]
-    if rng.random() < 0.93:
+    if happens(rng, 0.93):
         about.append(f"DP={depth + rng.choice((0, 0, 0, 1, 4))}")
-    if rng.random() < 0.5:
+    if happens(rng, 0.5):
         about.append(f"ExcessHet={rng.choice(('0.0000', '3.0103', '1.5'))}")
-    if rng.random() < 0.05:
+    if happens(rng, 0.05):
         about.append(f"MQ={rng.uniform(20, 60):.2f}")
         about.append("MQ0=0")
-    if rng.random() < 0.9:
+    if happens(rng, 0.9):
         reads = rng.choice((0, depth, depth + 2))
-        poor = rng.randrange(reads + 1) if rng.random() < 0.5 else 0
+        poor = rng.randrange(reads + 1) if happens(rng, 0.5) else 0
         about.append(f"RAW_MQandDP={3600 * (reads - poor) + 400 * poor},{reads}")
     return about
 

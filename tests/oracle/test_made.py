@@ -106,6 +106,9 @@ COHORTS: dict[str, Callable[[Texts], bool]] = {
         len({r[3] for sample in rows(t) for r in sample if r[1] == at}) > 2 for at in list(alts_at(t))[:200]
     ),
     "diploid and haploid people": lambda t: len({cell(sample[0])["GT"].count("/") for sample in rows(t)}) == 2,
+    "people who are both": lambda t: any(
+        len({len(cell(r)["GT"].replace("|", "/").split("/")) for r in sample}) == 2 for sample in rows(t)
+    ),
     "a deletion over the interval's start": lambda t: any(
         int(r[1]) < t.first <= ends(r) and len(r[3]) > 1 for sample in rows(t) for r in sample
     ),
