@@ -13,7 +13,7 @@ BEFORE_DOCKER ?= ../shared/tools/local-images.sh
 DOCKER_NEEDS ?= compose python postgres kafka s3 jaeger prometheus
 COMPOSE := COMPOSE_BAKE=false docker compose --project-directory deploy/compose -f deploy/compose/compose.yaml
 
-.PHONY: help images up down admin demo test-containers test-compose test-ui test faults soak simulate mutants lint format bench contracts lock clean
+.PHONY: help images up down admin demo test-containers test-compose test-ui test faults soak simulate mutants oracle lint format bench contracts lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import directions, generated contracts up
 
 format: $(STAMP) ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+oracle: $(STAMP) ## the columnar genotyper against GATK on >= 10,000 made sites and all real gVCFs (ARGS="--seed 7 --keep DIR")
+	@$(BIN)/python -m tests.oracle $(ARGS)
 
 contracts: $(STAMP) ## write JSON Schemas, AsyncAPI and docs/events.md anew from the models
 	@$(BIN)/python -m contracts.generate
