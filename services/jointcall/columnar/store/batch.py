@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,8 @@ from services.jointcall.columnar.store.schema import (
     BatchPlace,
     place_in,
     schema_of,
+    together_in,
+    windows_together,
 )
 from services.jointcall.columnar.tables import Blocks, Bytes, Variants, Window, empty_blocks
 
@@ -57,11 +60,13 @@ class BatchWriter:
         self._place = place
         self._due = place.windows()
         self._next = 0
+        self._together = windows_together(place)
+        self._waiting: dict[str, list[list[Any]]] = {kind: [] for kind in KINDS}
         self._rows = dict.fromkeys(KINDS, 0)
         self._paths = {kind: folder / f"{kind}.arrow" for kind in KINDS}
         self._schemas = {
-            "blocks": schema_of(BLOCK_COLUMNS, place, kind="blocks"),
-            "variants": schema_of(VARIANT_COLUMNS, place, kind="variants"),
+            "blocks": schema_of(BLOCK_COLUMNS, place, kind="blocks", together=self._together),
+            "variants": schema_of(VARIANT_COLUMNS, place, kind="variants", together=self._together),
         }
         self._sinks: dict[str, BinaryIO] = {}
         self._writers: dict[str, Any] = {}
@@ -93,23 +98,23 @@ class BatchWriter:
             raise ValueError(f"the batch has {samples} samples, the window others")
         blocks = block_code.to_disk(window.blocks)
         variants = variant_code.to_disk(window.variants, first=window.first)
-        self._put("blocks", window, [_as_list(blocks[name]) for name in BLOCK_COLUMNS])
-        strings = pa.ListArray.from_arrays(
-            pa.array([0, len(window.strings)], pa.int32()), pa.array(window.strings, pa.binary())
-        )
-        self._put("variants", window, [*(_as_list(variants[name]) for name in VARIANT_COLUMNS), strings])
+        place = [window.first, window.last]
+        self._waiting["blocks"].append([*place, *(blocks[name] for name in BLOCK_COLUMNS)])
+        self._waiting["variants"].append([*place, *(variants[name] for name in VARIANT_COLUMNS), window.strings])
         self._rows["blocks"] += window.blocks.gap.size
         self._rows["variants"] += window.variants.start.size
         self._next += 1
+        if self._next == len(self._due) or self._next % self._together == 0:
+            self._flush()
 
-    def _put(self, kind: str, window: Window, lists: list[Any]) -> None:
-        schema = self._schemas[kind]
-        place = [pa.array([window.first], pa.int32()), pa.array([window.last], pa.int32())]
-        arrays = [
-            array if array.type == field.type else array.cast(field.type)
-            for array, field in zip([*place, *lists], schema, strict=True)
-        ]
-        self._writers[kind].write_batch(pa.record_batch(arrays, schema=schema))
+    def _flush(self) -> None:
+        for kind in KINDS:
+            schema = self._schemas[kind]
+            arrays = [
+                _column(rows, field) for rows, field in zip(zip(*self._waiting[kind], strict=True), schema, strict=True)
+            ]
+            self._writers[kind].write_batch(pa.record_batch(arrays, schema=schema))
+            self._waiting[kind].clear()
 
     def finish(self) -> WrittenBatch:
         """Raises ValueError while windows are missing; OSError when the disk is full, and nothing stays."""
@@ -150,7 +155,7 @@ class BatchWriter:
 
 
 class BatchReader:
-    """A batch's windows in any order; each reading stands for itself, so that what is held is one window.
+    """A batch's windows in any order; what is held is one record batch of each file, so read on rather than to and fro.
 
     `blocks` and `variants` are sources that pyarrow reads from: a path, or a file object with ranged reads.
     """
@@ -175,8 +180,12 @@ class BatchReader:
             raise
         self.place = places["blocks"]
         self._windows = self.place.windows()
+        self._together = together_in(self._files["blocks"].schema)
+        self._groups: dict[str, _Group] = {}
+        due = -(-len(self._windows) // self._together)
         counts = {kind: file.num_record_batches for kind, file in self._files.items()}
-        if places["variants"] != self.place or set(counts.values()) != {len(self._windows)}:
+        alike = places["variants"] == self.place and together_in(self._files["variants"].schema) == self._together
+        if not alike or set(counts.values()) != {due}:
             self.close()
             raise self._broken(f"its two files are of different batches, or lack windows ({counts})")
 
@@ -201,30 +210,41 @@ class BatchReader:
     def read(self, index: int, *, variants_only: bool = False) -> Window:
         """Raises Rejected CONTENT_CHANGED where the bytes are not what was written."""
         first, last = self._windows[index]
-        try:
-            held = self._files["variants"].get_batch(index)
-            strings = tuple(held.column("strings").values.to_pylist())
-            columns = {name: _bytes_of(held.column(name)) for name in VARIANT_COLUMNS}
-            variants = variant_code.from_disk(columns, samples=len(self.samples), first=first)
-            self._check_place(held, first, last)
+        blocks = empty_blocks(len(self.samples)) if variants_only else self.read_blocks(index)
+        with self._readable(index):
+            group, row = self._group("variants", index)
+            strings = group.strings(row)
+            variants = variant_code.from_disk(group.columns(row), samples=len(self.samples), first=first)
             _check_codes(variants, len(strings))
-            blocks = empty_blocks(len(self.samples)) if variants_only else self.read_blocks(index)
-        except (pa.ArrowInvalid, OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise self._broken(f"window {index}: {error}") from error
         return Window(first, last, blocks, variants, strings)
 
     def read_blocks(self, index: int) -> Blocks:
         """Of one window, without its explicit records."""
-        held = self._files["blocks"].get_batch(index)
-        self._check_place(held, *self._windows[index])
-        columns = {name: _bytes_of(held.column(name)) for name in BLOCK_COLUMNS}
-        return block_code.from_disk(columns, samples=len(self.samples))
+        with self._readable(index):
+            group, row = self._group("blocks", index)
+            return block_code.from_disk(group.columns(row), samples=len(self.samples))
 
-    def _check_place(self, held: Any, first: int, last: int) -> None:
-        if (held.column("first")[0].as_py(), held.column("last")[0].as_py()) != (first, last):
-            raise ValueError(f"another window stands where {first}-{last} belongs")
+    def _group(self, kind: str, index: int) -> tuple[_Group, int]:
+        """The record batch that holds the window, and its row there."""
+        number, row = divmod(index, self._together)
+        held = self._groups.get(kind)
+        if held is None or held.number != number:
+            # the old one goes before the new one comes
+            self._groups.pop(kind, None)
+            columns = BLOCK_COLUMNS if kind == "blocks" else VARIANT_COLUMNS
+            held = self._groups[kind] = _Group(self._files[kind].get_batch(number), columns, number=number)
+        if row >= len(held.places) or held.places[row] != self._windows[index]:
+            raise ValueError("another window stands in its place")
+        return held, row
+
+    @contextmanager
+    def _readable(self, index: int) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowInvalid, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise self._broken(f"window {index}: {error}") from error
 
     def _broken(self, said: str) -> Rejected:
         return reject(
@@ -237,6 +257,7 @@ class BatchReader:
 
     def close(self) -> None:
         self._files.clear()
+        self._groups = {}
         for source in self._sources:
             source.close()
         self._sources.clear()
@@ -250,13 +271,37 @@ class BatchReader:
         self.close()
 
 
-def _as_list(planes: Bytes) -> Any:
-    return pa.ListArray.from_arrays(pa.array([0, planes.size], pa.int32()), pa.array(planes))
+def _column(rows: Sequence[Any], field: Any) -> Any:
+    """One column of a record batch: numbers, lists of bytes, or lists of strings, a row for each window."""
+    if not pa.types.is_list(field.type):
+        return pa.array(rows, field.type)
+    offsets = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    if field.name == "strings":
+        values = pa.array([string for row in rows for string in row], pa.binary())
+    else:
+        values = pa.array(np.concatenate(rows) if len(rows) > 1 else rows[0])
+    return pa.ListArray.from_arrays(pa.array(offsets), values, type=field.type)
 
 
-def _bytes_of(column: Any) -> Bytes:
-    planes: Bytes = column.values.to_numpy(zero_copy_only=True)
-    return planes
+class _Group:
+    """A record batch that was read: its windows' rows."""
+
+    def __init__(self, held: Any, columns: tuple[str, ...], *, number: int) -> None:
+        self.number = number
+        self.places = list(zip(held.column("first").to_pylist(), held.column("last").to_pylist(), strict=True))
+        self._lists = {name: _parts(held.column(name)) for name in columns}
+        self._strings = held.column("strings") if "strings" in held.schema.names else None
+
+    def columns(self, row: int) -> dict[str, Bytes]:
+        return {name: values[offsets[row] : offsets[row + 1]] for name, (values, offsets) in self._lists.items()}
+
+    def strings(self, row: int) -> tuple[bytes, ...]:
+        return () if self._strings is None else tuple(self._strings[row].values.to_pylist())
+
+
+def _parts(column: Any) -> tuple[Bytes, list[int]]:
+    return column.values.to_numpy(zero_copy_only=True), column.offsets.to_pylist()
 
 
 def _check_codes(variants: Variants, strings: int) -> None:

@@ -1,9 +1,9 @@
 """What lies in a batch's two files, and how each column is written so that it is small.
 
 A batch holds some samples over one shard (a stretch of a contig), cut into windows. `blocks.arrow` and `variants.arrow`
-are Arrow IPC files with one record batch per window, of one row, whose columns are lists; Arrow itself compresses their
-buffers with zstd. The schema's metadata say `schema_version`, `contig`, `first`, `last`, `window_bp` and `samples`
-(JSON, in the order of the rows).
+are Arrow IPC files with one row per window, whose columns are lists; Arrow itself compresses their buffers with zstd.
+The schema's metadata say `schema_version`, `contig`, `first`, `last`, `window_bp`, `windows_per_record_batch` (the last
+record batch may have fewer) and `samples` (JSON, in the order of the rows).
 
 Every column but `first`, `last` and `strings` is a list of bytes: the values' lowest bytes, one after the other, then
 their second bytes, and so on up to the highest that is not zero everywhere. So n values in k x n bytes are
@@ -66,6 +66,10 @@ WIDEST_BP = 32 * 1024
 """Bases of a window at most: a block as long as the window has its length in 16 bits."""
 NARROWEST_BP = 1024
 
+FINEST = 0.107
+"""Records of a sample per base, with one band for each GQ."""
+ROWS_TOGETHER = 150_000
+
 BLOCK_COLUMNS = ("rows", "slope", "gap", "length", "form", "gq", "min_dp", "dp", "pl0", "pl1", "pl2")
 VARIANT_COLUMNS = (
     "rows", "start", "end", "ref", "alts", "alt", "flags", "ploidy", "gt", "gq", "dp", "min_dp", "ads", "ad", "pls",
@@ -117,8 +121,14 @@ def window_bases(*, samples: int, records_per_base: float) -> int:
     return width
 
 
-def schema_of(columns: tuple[str, ...], place: BatchPlace, *, kind: str) -> Any:
-    """The pyarrow schema of a file; `kind` is `blocks` or `variants`."""
+def windows_together(place: BatchPlace) -> int:
+    """Windows of one record batch: as many as make a few hundred kilobytes, which is where zstd's and Arrow's own costs
+    no longer show. One window of many samples is as much; of a single sample it takes tens."""
+    return max(1, round(ROWS_TOGETHER / (len(place.samples) or 1) / place.window_bp / FINEST))
+
+
+def schema_of(columns: tuple[str, ...], place: BatchPlace, *, kind: str, together: int) -> Any:
+    """The pyarrow schema of a file; `kind` is `blocks` or `variants`, `together` the windows of a record batch."""
     fields = [pa.field("first", pa.int32()), pa.field("last", pa.int32())]
     fields += [pa.field(name, pa.list_(pa.field("item", pa.uint8(), nullable=False))) for name in columns]
     if kind == "variants":
@@ -130,6 +140,7 @@ def schema_of(columns: tuple[str, ...], place: BatchPlace, *, kind: str) -> Any:
         "first": str(place.first),
         "last": str(place.last),
         "window_bp": str(place.window_bp),
+        "windows_per_record_batch": str(together),
         "samples": json.dumps(place.samples, separators=(",", ":")),
     }
     return pa.schema(fields, metadata=told)
@@ -154,6 +165,11 @@ def place_in(schema: Any, *, kind: str, where: str) -> BatchPlace:
         window_bp=int(told["window_bp"]),
         samples=tuple(json.loads(told["samples"])),
     )
+
+
+def together_in(schema: Any) -> int:
+    """Windows of a record batch."""
+    return int(schema.metadata[b"windows_per_record_batch"])
 
 
 def check_version(found: object, *, where: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chassis.errors import Rejected
 from services.jointcall.columnar.store import batch as batches
+from services.jointcall.columnar.store import schema
 from services.jointcall.columnar.store.batch import BatchReader, BatchWriter, WrittenBatch
 from services.jointcall.columnar.store.schema import WIDEST_BP, BatchPlace, window_bases
 from services.jointcall.columnar.tables import Window, empty_blocks
@@ -43,14 +44,20 @@ def made(place: BatchPlace, *, seed: int = 1, wild: bool = False, records: int =
 
 @settings(max_examples=25, deadline=None)
 @given(
-    seed=st.integers(0, 2**31), samples=st.integers(0, 5), wild=st.booleans(), records=st.sampled_from([0, 1, 12, 300])
+    seed=st.integers(0, 2**31),
+    samples=st.integers(0, 5),
+    wild=st.booleans(),
+    records=st.sampled_from([0, 1, 12, 300]),
+    together=st.sampled_from([1, 500, 1500]),
 )
 def test_windows_come_back_as_they_were(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, samples: int, wild: bool, records: int
+    tmp_path_factory: pytest.TempPathFactory, seed: int, samples: int, wild: bool, records: int, together: int
 ) -> None:
-    place = place_of(samples)
+    place = place_of(samples, last=3500)
     windows = made(place, seed=seed, wild=wild, records=records)
-    batch = written(tmp_path_factory.mktemp("batch"), place, windows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "ROWS_TOGETHER", together)
+        batch = written(tmp_path_factory.mktemp("batch"), place, windows)
     with opened(batch) as reader:
         assert reader.samples == place.samples and reader.window_bp == 1024
         # in any order, each for itself
@@ -84,8 +91,9 @@ def test_plain_pyarrow_reads_a_batch_by_the_documented_rules(tmp_path: Path) -> 
     batch = written(tmp_path, place, windows)
     file = pa.ipc.open_file(str(batch.blocks.path))
     assert file.schema.metadata[b"schema_version"] == b"1"
-    assert file.num_record_batches == 2
-    row = file.get_batch(1).to_pylist()[0]
+    assert file.schema.metadata[b"windows_per_record_batch"] == str(schema.windows_together(place)).encode()
+    assert (file.num_record_batches, file.get_batch(0).num_rows) == (1, 2)
+    row = file.get_batch(0).to_pylist()[1]
 
     def values(name: str, n: int) -> list[int]:
         planes = row[name]
@@ -110,7 +118,7 @@ def test_plain_pyarrow_reads_a_batch_by_the_documented_rules(tmp_path: Path) -> 
     assert [length + 1 for length in values("length", n)] == blocks.length.tolist()
     told = [form ^ 120 for form in values("form", n)]
     assert told == blocks.form.tolist()
-    explicit = pa.ipc.open_file(str(batch.variants.path)).get_batch(1).to_pylist()[0]
+    explicit = pa.ipc.open_file(str(batch.variants.path)).get_batch(0).to_pylist()[1]
     assert tuple(explicit["strings"]) == windows[1].strings
 
 
