@@ -11,6 +11,7 @@ TOGETHER = {
     "tests/e2e/": "one demo",
     "tests/services/align/engines/": "what bwa and GATK made once",
     "tests/services/jointcall/engines/": "one workspace of GATK's",
+    "tests/oracle/": "one warm GATK",
     "tests/services/ingest/": "one migrated ledger",
     "tests/chassis/storage/": "one S3",
 }
