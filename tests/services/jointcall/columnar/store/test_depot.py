@@ -258,6 +258,19 @@ def test_garbage_collection_keeps_what_is_held_recent_or_asked_for(depot: Depot,
         planned(depot, keep=0)
 
 
+def test_what_is_put_again_is_not_collected_by_an_older_plan(
+    depot: Depot, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import that was given up long ago, and is repeated while its remains are being collected."""
+    batch = stored(depot, scratch, "a")
+    plan = planned(depot, grace=timedelta(0), now=LATER)
+    assert len(plan.objects) == 4
+    monkeypatch.setattr(depot, "_now", lambda: LATER)
+    assert stored(depot, scratch, "a") == batch
+    assert collected(depot, plan) == 0
+    depot.publish(first(batch))
+
+
 def test_a_hold_names_one_generation(depot: Depot, scratch: Path) -> None:
     one = first(stored(depot, scratch, "a"))
     depot.publish(one)
