@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.jointcall.columnar.store.variant_code import CODES
 from services.jointcall.columnar.tables import (
     ABSENT,
     BLOCK_TYPES,
@@ -19,7 +20,6 @@ from services.jointcall.columnar.tables import (
 )
 
 LISTS = {"alt": "alt_rows", "ad": "ad_rows", "pl": "pl_rows"}
-CODES = ("ref", "alt", "pgt", "pid", "id")
 _BY_ROW = ("start", "end", "ref", "flags", "ploidy", "gt", "gq", "dp", "min_dp", "sb", "pgt", "pid", "ps", "id")
 PER_ROW = (*_BY_ROW, "info_dp", "mq_sum", "mq_depth", "ranked")
 
