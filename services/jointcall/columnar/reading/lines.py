@@ -88,7 +88,7 @@ def read_lines(
             outcome = BEYOND
         # what the record before it has to do with this one is simple, and this one has no ID and one base
         simple = outcome == _UNUSUAL and numbered and position > before
-        simple = simple and (position <= first or kind != A_BLOCK or end[rows - 1] < position)
+        simple = simple and (position < first or kind != A_BLOCK or end[rows - 1] < position)
         if simple and text[p + 1] == _DOT and text[p + 2] == _TAB and text[p + 4] == _TAB and _non_ref(text, p + 5):
             base = int(text[p + 3])
             p += 15
@@ -189,7 +189,7 @@ def read_lines(
                 good = agrees(base, int(bases[position - first]))
 
             if good:
-                if position <= first:
+                if position < first:
                     rows = 0
                     displace(position, first, counts, start, end, figures)
                 if position > reach + 1 or stretch < 0:

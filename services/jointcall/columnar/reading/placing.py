@@ -38,13 +38,13 @@ def agrees(mine: int, theirs: int) -> bool:
 @compiled
 def displace(position: int, first: int, counts: Longs, start: Ints, end: Ints, figures: Longs) -> None:
     """A record starts at `position`: the one before it ends there at the latest, or is replaced when it starts there
-    too. Up to the interval's first base it leaves nothing of those before it. `start` and `end` are the blocks'."""
-    if position <= first:
+    too. In front of the interval it leaves nothing of those before it. `start` and `end` are the blocks'."""
+    if position < first:
         counts[BLOCKS] = counts[RECORDS] = 0
         counts[AD_USED] = counts[PL_USED] = counts[LENGTHS_USED] = counts[HEAP_USED] = 0
     elif counts[KIND] == A_BLOCK:
         row = counts[BLOCKS] - 1
-        if start[row] == position:
+        if start[row] == position or (position == first and start[row] < first):
             counts[BLOCKS] = row
         elif end[row] >= position:
             end[row] = position - 1
