@@ -43,7 +43,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--fasta", type=Path, help="their reference")
     parser.add_argument("--region", default="", help="c, c:first-last; else the first contig")
     parser.add_argument("--against", choices=("columnar", "gatk"), default="columnar", help="gatk: the harness itself")
+    parser.add_argument("--memory", type=int, default=gatk.MEMORY_MB, help="for GATK, in MB")
     args = parser.parse_args(argv)
+    gatk.MEMORY_MB = args.memory
     ours = columnar() if args.against == "columnar" else gatk.joint_call
     total = Report()
     if args.gvcfs is not None:

@@ -21,6 +21,7 @@ from chassis.tools.jars import default_cache
 from services.jointcall.engines.gatk import CALLING, HEAP_FRACTION, QUIETLY
 
 MEMORY_MB = 1500  # as every test that runs GATK in its own process: they share one JVM
+ENDINGS = (".g.vcf.gz", ".gvcf.gz", ".vcf.gz")
 METHOD = "1"
 """Part of the cache's key: raise it when what is asked of GATK changes."""
 
@@ -137,8 +138,12 @@ def index_fasta(fasta: Path) -> Path:
 
 
 def gvcfs_in(paths: Sequence[Path]) -> list[Path]:
-    """Folders become the gVCFs in them."""
-    return [one for path in paths for one in (sorted(path.glob("*.g.vcf.gz")) if path.is_dir() else [path])]
+    """Folders become the gVCFs in them, by the usual endings: what ends in `.g.vcf.gz`, else the next that is there."""
+    found: list[Path] = []
+    for path in paths:
+        by_ending = (sorted(path.glob(f"*{ending}")) for ending in ENDINGS) if path.is_dir() else iter([[path]])
+        found += next((those for those in by_ending if those), [])
+    return found
 
 
 def region_of(text: str, fasta: Path) -> tuple[str, int, int]:
