@@ -63,7 +63,7 @@ class Refusals:
             message="a value is not what its key is for",
             where=where,
             rule="positions, depths, qualities and likelihoods are whole numbers from 0 on, END is not before POS, AD "
-            "has one value per allele and SB four, GT names the record's alleles, and no key stands twice in INFO",
+            "has one value per allele and SB four, GT names the record's alleles, no allele is empty, no key stands twice in INFO",
             fix="call the sample again, and keep the gVCF from tools that rewrite its columns",
         )
 

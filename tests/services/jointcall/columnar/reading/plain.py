@@ -57,11 +57,10 @@ class Record:
     ranked: tuple[float | None, ...]
 
 
-def read_plainly(lines: Iterable[str], *, first: int, last: int) -> list[Record]:
-    """Records that are known in the interval, by the rules of `Parsed`."""
+def known(records: Iterable[Record], *, first: int, last: int) -> list[Record]:
+    """Those of a file's records that are known in the interval, by the rules of `Parsed`."""
     kept: list[Record] = []
-    for line in lines:
-        record = _record(line)
+    for record in records:
         if record.start > last:
             break
         if kept and kept[-1].start == record.start:
@@ -76,7 +75,7 @@ def read_plainly(lines: Iterable[str], *, first: int, last: int) -> list[Record]
     ]
 
 
-def _record(line: str) -> Record:
+def record_of(line: str) -> Record:
     _, position, name, ref, alt, _, _, about, names, cell = line.split("\t")
     *alts, _ = alt.split(",")
     info = dict(part.partition("=")[::2] for part in about.split(";"))

@@ -15,7 +15,7 @@ from contracts.values import Interval
 from services.jointcall.columnar.reading import bgzf as reading
 from services.jointcall.columnar.reading import parse, parse_stream, target_of, windows_of
 from tests.services.jointcall.columnar.reading import written
-from tests.services.jointcall.columnar.reading.plain import bgzf, known_at, of_parsed, of_window, read_plainly
+from tests.services.jointcall.columnar.reading.plain import bgzf, known, known_at, of_parsed, of_window, record_of
 from tests.services.jointcall.columnar.reading.written import LENGTH, header, target
 from tests.services.jointcall.cropped import CONTIG, crop
 from tests.services.jointcall.engines.written import local_reference
@@ -35,7 +35,7 @@ def test_columns_hold_what_the_text_says(seed: int, contig: str, first: int, len
     last = min(first + length, LENGTH)
     lines = written.lines(seed, contig=contig)
     (parsed,) = parse_stream(stream(lines, contig), name="ada", where="x", targets=[target(contig, first, last)])
-    assert of_parsed(parsed) == read_plainly(lines, first=first, last=last)
+    assert of_parsed(parsed) == known(map(record_of, lines), first=first, last=last)
     starts = [int(line.split("\t")[1]) for line in lines]
     assert parsed.found == sum(first <= at <= last for at in starts)
 
@@ -49,7 +49,7 @@ def test_windows_of_any_size_say_the_same_of_every_base(seeds: list[int], contig
         for lines in cohort
         for parsed in parse_stream(stream(lines, contig), name="ada", where="x", targets=[target(contig)])
     ]
-    plain = [read_plainly(lines, first=1, last=LENGTH) for lines in cohort]
+    plain = [known(map(record_of, lines), first=1, last=LENGTH) for lines in cohort]
     behind = 1
     for window in windows_of(samples, first=1, last=LENGTH, window_bp=window_bp):
         assert window.first == behind
@@ -117,12 +117,12 @@ def test_real_gvcfs_by_index_and_as_streams(real: Path) -> None:
     ]
     assert len(cropped.gvcfs) >= 10
     for gvcf in cropped.gvcfs:
-        lines = [line.decode() for line in _records(gvcf.path)]
+        records = [record_of(line.decode()) for line in _records(gvcf.path)]
         with gvcf.path.open("rb") as source:
             streamed = list(parse_stream(source, name=gvcf.name, where=gvcf.path.name, targets=targets))
         for (first, last), one, beside in zip(stretches, targets, streamed, strict=True):
             parsed = parse(gvcf, target=one)
-            assert of_parsed(parsed) == read_plainly(lines, first=first, last=last)
+            assert of_parsed(parsed) == known(records, first=first, last=last)
             assert all((mine == theirs).all() for mine, theirs in zip(parsed.blocks, beside.blocks, strict=True))
             assert parsed.gaps == beside.gaps
 
