@@ -56,6 +56,16 @@ class Pair:
     sites: VcfSites
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A tenth of the people joins the others' batches: `imported` is of their gVCFs, `columns` of everyone."""
+
+    imported: Step
+    columns: Step
+    same: bool
+    """Every record is as from scratch, byte by byte."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """Of one scale: our side over the whole window; the rounds over the stretch; adding a tenth."""
@@ -67,7 +77,7 @@ class Measured:
     columns: Step
     sites: VcfSites
     pairs: list[Pair] = field(default_factory=list)
-    added: dict[str, Step] = field(default_factory=dict)
+    added: Added | None = None
 
 
 class Bench:
@@ -86,7 +96,16 @@ class Bench:
         everyone = list(range(scale.samples))
         tell(f"{scale}: import and genotypes of the whole window")
         imported, dense, columns, sites = self._ours(cohort, everyone, scale.bases, folder / "ours")
-        measured = Measured(scale=scale, cohort=cohort, imported=imported, dense=dense, columns=columns, sites=sites)
+        tell(f"{scale}: a tenth is added to the others")
+        measured = Measured(
+            scale=scale,
+            cohort=cohort,
+            imported=imported,
+            dense=dense,
+            columns=columns,
+            sites=sites,
+            added=self._added(cohort, folder / "added", sites) if scale.samples >= EVERY else None,
+        )
         for number in range(1, rounds + 1) if scale.stretch_bp else ():
             tell(f"{scale}: round {number}, both sides over {scale.stretch_bp:,} bases")
             mine = self._ours(cohort, everyone, scale.stretch_bp, folder / "stretch")
@@ -114,6 +133,17 @@ class Bench:
         dense = self._step("genotype", given | {"out": str(out), "level": self._level}, folder)
         columns = self._step("genotype", given | {"out": None, "level": self._level}, folder)
         return imported, dense, columns, sites_of(out)
+
+    def _added(self, cohort: Cohort, folder: Path, scratch: VcfSites) -> Added:
+        folder.mkdir(parents=True)
+        given = {"cohort": str(cohort.folder), "store": str(folder / "store"), "bases": cohort.bases}
+        people = range(len(cohort.names))
+        self._step("import", given | {"people": [one for one in people if one % EVERY != EVERY - 1]}, folder)
+        imported = self._step("import", given | {"people": [one for one in people if one % EVERY == EVERY - 1]}, folder)
+        columns = self._step("genotype", given | {"out": None, "level": self._level}, folder)
+        out = folder / "joint.vcf.gz"
+        self._step("genotype", given | {"out": str(out), "level": self._level}, folder)
+        return Added(imported=imported, columns=columns, same=sites_of(out).records == scratch.records)
 
     def _step(self, step: str, given: dict[str, Any], folder: Path) -> Step:
         document = folder / f"{step}.json"
