@@ -30,7 +30,7 @@ def settle(line: bytes) -> bytes:
     depth = variant_depth(columns[_FORMAT], columns[_FIRST_SAMPLE:])
     if depth == 0 or float(columns[5]) / depth < HIGH_QD - ROUNDING:
         return line
-    entries[place] = b"QD=%.2f" % _draw(b"\t".join((columns[0], columns[1], columns[3], columns[4])))
+    entries[place] = b"QD=%.2f" % drawn(b"\t".join((columns[0], columns[1], columns[3], columns[4])))
     columns[_INFO] = b";".join(entries)
     return b"\t".join(columns)
 
@@ -63,6 +63,7 @@ def _reads(fields: Sequence[bytes], at: int | None) -> list[int]:
     return [int(count) for count in fields[at].split(b",") if count != b"."] or [0]
 
 
-def _draw(seed: bytes) -> float:
+def drawn(seed: bytes) -> float:
+    """QD for an allele whose raw value is too high, of the distribution that GATK draws from."""
     number = int.from_bytes(hashlib.sha256(seed).digest()[:8], "big")
     return DRAWN_FROM.inv_cdf((number + 0.5) / 2**64)

@@ -1,0 +1,122 @@
+"""VCF records of a called stretch, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isnan
+
+import numpy as np
+
+from services.jointcall.columnar.genotype import annotations, columns
+from services.jointcall.columnar.genotype.numbers import fixed, general, quality
+from services.jointcall.columnar.genotype.sites import Called
+from services.jointcall.columnar.genotype.stretch import Stretch
+from services.jointcall.columnar.tables import ABSENT, RANKED, Ints
+from services.jointcall.engines.jitter import HIGH_QD, drawn
+
+
+def lines(stretch: Stretch, *, contig: str, samples: int, sites_only: bool = False) -> Iterator[bytes]:
+    """Records without their line ends, by position."""
+    called = stretch.called
+    room = np.full(samples, ABSENT, np.int32)
+    text = np.frombuffer(b"".join(stretch.strings) or b" ", np.uint8)
+    text_rows = np.zeros(len(stretch.strings) + 1, np.int64)
+    np.cumsum([len(one) for one in stretch.strings], out=text_rows[1:])
+    buffer = np.empty(1 << 16, np.uint8)
+    for site in np.flatnonzero(called.written):
+        begin, end = stretch.alleles.rows[site], stretch.alleles.rows[site + 1]
+        code = stretch.alleles.code[begin:end]
+        kept = np.flatnonzero(called.allele_kept[begin:end]).astype(np.int32)
+        head = _head(stretch, int(site), contig, kept)
+        if sites_only:
+            yield head
+            continue
+        keys = columns.layout(site, stretch.cells, called, stretch.variants, stretch.dense, len(kept))
+        need = columns.longest(site, stretch.cells, stretch.variants, samples, len(kept), text_rows)
+        if need > len(buffer):
+            buffer = np.empty(2 * need, np.uint8)
+        length = columns.write(
+            buffer,
+            site,
+            code,
+            kept,
+            keys,
+            stretch.cells,
+            called,
+            stretch.shape,
+            stretch.shapes,
+            stretch.star,
+            stretch.variants,
+            stretch.dense,
+            text,
+            text_rows,
+            room,
+        )
+        names = ":".join(("GT", *(name for bit, name in columns.KEYS if keys & bit)))
+        yield b"%s\t%s%s" % (head, names.encode(), buffer[:length].tobytes())
+
+
+def _head(stretch: Stretch, site: int, contig: str, kept: Ints) -> bytes:
+    begin = stretch.alleles.rows[site]
+    texts = [stretch.strings[stretch.alleles.code[begin + at]] for at in kept]
+    alleles = trimmed([one.decode() for one in texts])
+    position = int(stretch.positions[site])
+    qual = float(stretch.called.qual[site])
+    fields = _fields(stretch.called, site, [int(begin + at) for at in kept[1:]])
+    fields["QD"] = _qd(stretch.called, site, contig, position, alleles)
+    about = ";".join(f"{key}={value}" for key, value in sorted(fields.items()) if value)
+    ids = "."
+    row = (contig, str(position), ids, alleles[0], ",".join(alleles[1:]), quality(qual), ".", about)
+    return "\t".join(row).encode()
+
+
+def _fields(called: Called, site: int, alts: list[int]) -> dict[str, str]:
+    number = int(called.number[site])
+    mle_number = int(called.mle_number[site])
+    mle = [int(called.allele_mle[at]) for at in alts]
+    counts = [int(called.allele_count[at]) for at in alts]
+    fields = {
+        "AC": ",".join(str(one) for one in counts),
+        "AF": ",".join(general(one / number if number else 0.0) for one in counts),
+        "AN": str(number),
+        "DP": str(int(called.depth[site])),
+        "MLEAC": ",".join(str(one) for one in mle),
+        "MLEAF": ",".join(general(min(1.0, one / mle_number) if mle_number else float("nan")) for one in mle),
+    }
+    for place, name in enumerate(RANKED):
+        value = float(called.ranked[site, place])
+        if not isnan(value):
+            fields[name] = str(int(value)) if name == "MQ0" else general(value)
+    if called.mq_depth[site] != ABSENT:
+        fields["MQ"] = fixed(annotations.rms(called.mq_sum[site], called.mq_depth[site]), 2)
+    strand = called.strand[site]
+    if strand[4:].any():
+        a, b, c, d = (int(one) for one in strand[:4])
+        fields["FS"] = fixed(annotations.fisher_strand(a, b, c, d), 3)
+        a, b, c, d = (int(one) for one in strand[4:])
+        fields["SOR"] = fixed(annotations.strand_odds_ratio(a, b, c, d), 3)
+    if not isnan(called.excess_het[site]):
+        fields["ExcessHet"] = fixed(float(called.excess_het[site]), 4)
+    if not isnan(called.inbreeding[site]):
+        fields["InbreedingCoeff"] = fixed(float(called.inbreeding[site]), 4)
+    return fields
+
+
+def _qd(called: Called, site: int, contig: str, position: int, alleles: list[str]) -> str:
+    depth = int(called.qd_depth[site])
+    if depth == 0:
+        return ""
+    raw = float(called.qual[site]) / depth
+    if raw >= HIGH_QD:
+        raw = drawn("\t".join((contig, str(position), alleles[0], ",".join(alleles[1:]))).encode())
+    return fixed(raw, 2)
+
+
+def trimmed(alleles: list[str]) -> list[str]:
+    """Without the suffix that REF and all ALTs but `*` have in common; each keeps a base."""
+    real = [one for one in alleles if one != "*"]
+    most = min(len(one) for one in real) - 1
+    common = 0
+    while common < most and len({one[-1 - common] for one in real}) == 1:
+        common += 1
+    return [one if one == "*" or common == 0 else one[:-common] for one in alleles]

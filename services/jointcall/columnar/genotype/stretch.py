@@ -1,0 +1,263 @@
+"""A stretch of a contig, all samples: from the windows of the batches to called sites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.jointcall.columnar.genotype import walk as walking
+from services.jointcall.columnar.genotype.cells import Alleles, Cells, alleles_of, sorted_cells
+from services.jointcall.columnar.genotype.powers import likelihoods
+from services.jointcall.columnar.genotype.shapes import FIRST_STRINGS, Shapes, Sites, shapes_of, stars_of
+from services.jointcall.columnar.genotype.sites import Called, Pooled, call
+from services.jointcall.columnar.genotype.walk import Dense, Found, walk
+from services.jointcall.columnar.tables import (
+    ABSENT,
+    HAPLOID,
+    HAS_DP,
+    HAS_GQ,
+    HAS_MIN_DP,
+    HAS_PL,
+    NO_CALL,
+    Blocks,
+    Bytes,
+    Ints,
+    Variants,
+    Window,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A batch's window. `columns[i]` is the place of its sample i in the cohort, `masked[i]` whether it is out."""
+
+    window: Window
+    columns: Ints
+    masked: Bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Called sites, by position, with all that is needed to write them. `strings` are what allele codes name."""
+
+    positions: Ints
+    strings: list[bytes]
+    alleles: Alleles
+    cells: Cells
+    shape: Ints
+    shapes: Shapes
+    star: Ints
+    variants: Variants
+    called: Called
+    dense: Dense
+    open_until: int
+
+
+def genotype(
+    pieces: Sequence[Piece], *, first: int, last: int, samples: int, open_until: int = 0, want_dense: bool = True
+) -> Stretch:
+    """Sites from `first` to `last` (1-based, inclusive) of `samples` samples in cohort order.
+
+    The windows cover the stretch, and records that reach into it from upstream are in them. `open_until` is what the
+    stretch in front returned. With `want_dense` what stands in the columns of covered-by-block samples is kept too."""
+    strings = list(FIRST_STRINGS)
+    variants, offsets = _together(pieces, strings)
+    shape, shapes, sites = shapes_of(variants, strings)
+    inside = (sites.position >= first) & (sites.position <= last)
+    shapes, sites = _only(shapes, sites, inside)
+    m = len(sites.position)
+    out = walking.dense(m if want_dense else 0, samples)
+    plain = np.zeros((m, 256), np.int32)
+    depths, covered = np.zeros(m, np.int64), np.zeros(m, np.int64)
+    found: list[Found] = []
+    for piece, offset in zip(pieces, offsets, strict=True):
+        found.append(_walked(piece, offset, sites.position, plain, depths, covered, want_dense, out))
+    variants, singles = _with_blocks(variants, pieces, found)
+    shape = np.concatenate([shape, np.full(len(singles[0]), ABSENT, np.int32)])
+    cells = sorted_cells(
+        m,
+        samples,
+        np.concatenate([*(one.cell_site for one in found), singles[0]]),
+        np.concatenate([*(one.cell_sample for one in found), singles[1]]),
+        np.concatenate([*(one.cell_row for one in found), singles[2]]),
+    )
+    star = stars_of(variants, shape, shapes)
+    alleles = alleles_of(sites.reference, cells, shape, shapes, star)
+    rows, key, count = _counted(m, [one.odd_site for one in found], [one.odd_key for one in found])
+    pooled = Pooled(plain, rows, key, count, depths, covered)
+    lengths = np.array([len(text) for text in strings], np.int32)[alleles.code]
+    called, still_open = call(
+        sites.position, lengths, alleles, cells, shape, shapes, star, variants, pooled, likelihoods(), open_until
+    )
+    return Stretch(
+        positions=sites.position,
+        strings=strings,
+        alleles=alleles,
+        cells=cells,
+        shape=shape,
+        shapes=shapes,
+        star=star,
+        variants=variants,
+        called=called,
+        dense=out,
+        open_until=int(still_open),
+    )
+
+
+def _only(shapes: Shapes, sites: Sites, inside: NDArray[np.bool_]) -> tuple[Shapes, Sites]:
+    """Sites outside of the stretch are left out; shapes stay, since they may reach in."""
+    place = np.where(inside, np.cumsum(inside) - 1, ABSENT).astype(np.int32)
+    site = np.where(shapes.site >= 0, place[np.maximum(shapes.site, 0)] if len(place) else ABSENT, ABSENT)
+    return shapes._replace(site=site.astype(np.int32)), Sites(sites.position[inside], sites.reference[inside])
+
+
+def _walked(
+    piece: Piece, offset: int, positions: Ints, plain: Ints, depths: Any, covered: Any, want_dense: bool, out: Dense
+) -> Found:
+    window = piece.window
+    begin, end = np.searchsorted(positions, [window.first, window.last + 1])
+    here = slice(begin, end)
+    shown = Dense(*(column[here] for column in out)) if want_dense else out
+    found = walk(
+        window.first,
+        window.blocks,
+        window.variants,
+        positions[here],
+        piece.columns,
+        piece.masked,
+        plain[here],
+        depths[here],
+        covered[here],
+        want_dense,
+        shown,
+    )
+    return found._replace(
+        cell_site=found.cell_site + np.int32(begin),
+        cell_sample=piece.columns[found.cell_sample],
+        cell_row=found.cell_row + np.int32(offset),
+        odd_site=found.odd_site + np.int32(begin),
+        block_site=found.block_site + np.int32(begin),
+    )
+
+
+def _counted(m: int, sites: list[Ints], keys: list[Any]) -> tuple[Any, Any, Any]:
+    """Equal keys of a site counted together, by site, then key."""
+    site, key = np.concatenate(sites), np.concatenate(keys)
+    order = np.lexsort((key, site))
+    site, key = site[order], key[order]
+    new = np.ones(len(key), bool)
+    new[1:] = (site[1:] != site[:-1]) | (key[1:] != key[:-1])
+    starts = np.flatnonzero(new)
+    count = np.diff(np.append(starts, len(key))).astype(np.int64)
+    rows = np.zeros(m + 1, np.int64)
+    np.cumsum(np.bincount(site[starts], minlength=m), out=rows[1:])
+    return rows, key[starts], count
+
+
+def _together(pieces: Sequence[Piece], strings: list[bytes]) -> tuple[Variants, list[int]]:
+    """The explicit records of all windows in one table, with one table of strings; where each window's begin."""
+    codes = {text: code for code, text in enumerate(strings)}
+    tables, offsets, offset = [], [], 0
+    for piece in pieces:
+        mapped = np.empty(len(piece.window.strings) + 1, np.int32)
+        mapped[-1] = ABSENT
+        for place, text in enumerate(piece.window.strings):
+            code = codes.get(text)
+            if code is None:
+                code = codes[text] = len(strings)
+                strings.append(text)
+            mapped[place] = code
+        table = piece.window.variants
+        tables.append(
+            table._replace(
+                ref=mapped[table.ref],
+                alt=mapped[table.alt],
+                pgt=mapped[table.pgt],
+                pid=mapped[table.pid],
+                id=mapped[table.id],
+            )
+        )
+        offsets.append(offset)
+        offset += len(table.start)
+    return _joined(tables), offsets
+
+
+def _joined(tables: Sequence[Variants]) -> Variants:
+    if len(tables) == 1:
+        return tables[0]
+    columns = {}
+    for name in Variants._fields:
+        parts = [getattr(table, name) for table in tables]
+        if name.endswith("rows"):
+            behind = np.cumsum([0, *(part[-1] for part in parts)])
+            shifted = [part[:-1] + at for part, at in zip(parts, behind, strict=False)]
+            columns[name] = np.concatenate([*shifted, behind[-1:]]).astype(np.int64)
+        else:
+            columns[name] = np.concatenate(parts)
+    return Variants(**columns)
+
+
+def _with_blocks(
+    variants: Variants, pieces: Sequence[Piece], found: Sequence[Found]
+) -> tuple[Variants, tuple[Ints, Ints, Ints]]:
+    """Blocks that are looked at one by one become explicit records without an ALT; their sites, samples and rows."""
+    tables, sites, samples = [variants], [], []
+    for piece, one in zip(pieces, found, strict=True):
+        if len(one.block_row):
+            tables.append(_explicit(piece.window.blocks, one.block_row))
+            sites.append(one.block_site)
+            samples.append(piece.columns[one.block_sample])
+    if not sites:
+        nothing = np.zeros(0, np.int32)
+        return variants, (nothing, nothing, nothing)
+    site = np.concatenate(sites)
+    rows = (len(variants.start) + np.arange(len(site))).astype(np.int32)
+    return _joined(tables), (site, np.concatenate(samples), rows)
+
+
+def _explicit(blocks: Blocks, rows: Ints) -> Variants:
+    form = blocks.form[rows]
+    n = len(rows)
+    haploid = (form & HAPLOID) != 0
+    ploidy = np.where(haploid, 1, 2).astype(np.uint8)
+    called = np.where(form & NO_CALL, ABSENT, 0).astype(np.int8)
+    each = np.where(form & HAS_PL, np.where(haploid, 2, 3), 0)
+    pl_rows = np.zeros(n + 1, np.int64)
+    np.cumsum(each, out=pl_rows[1:])
+    values = np.stack([blocks.pl0[rows], blocks.pl1[rows], blocks.pl2[rows]], axis=1).astype(np.int32)
+    none = np.full(n, ABSENT, np.int32)
+    return Variants(
+        rows=np.zeros(1, np.int64),
+        start=none,
+        end=none,
+        ref=none,
+        alt_rows=np.zeros(n + 1, np.int64),
+        alt=none[:0],
+        flags=np.zeros(n, np.uint8),
+        ploidy=ploidy,
+        gt=np.stack([called, np.where(haploid, ABSENT, called)], axis=1).astype(np.int8),
+        gq=_where(form, HAS_GQ, blocks.gq[rows]),
+        dp=_where(form, HAS_DP, blocks.dp[rows]),
+        min_dp=_where(form, HAS_MIN_DP, blocks.min_dp[rows]),
+        ad_rows=np.zeros(n + 1, np.int64),
+        ad=none[:0],
+        pl_rows=pl_rows,
+        pl=values[np.arange(3)[None, :] < each[:, None]],
+        sb=np.full((n, 4), ABSENT, np.int32),
+        pgt=none,
+        pid=none,
+        ps=none,
+        id=none,
+        info_dp=none,
+        mq_sum=none.astype(np.int64),
+        mq_depth=none.astype(np.int64),
+        ranked=np.full((n, 7), np.nan, np.float32),
+    )
+
+
+def _where(form: Bytes, bit: int, values: NDArray[Any]) -> Ints:
+    return np.where(form & bit, values, ABSENT).astype(np.int32)
