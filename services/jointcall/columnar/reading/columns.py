@@ -49,8 +49,8 @@ MQ_SUM, MQ_DEPTH, SB, ALTS, ADS, PLS, BYTES, FIGURES = 11, 12, 13, 17, 18, 19, 2
 class Parsed(NamedTuple):
     """A sample's records that start in `first` to `last`, and the one before that reaches into it.
 
-    Of two records with the same start the later one stands. A block ends where the next record begins; an explicit
-    record keeps its end, and is over where the next one begins all the same. `found` and `variants` count the records
+    A block ends where the next record begins; an explicit record keeps its end, and is over where the next one begins
+    all the same. `found` and `variants` count the records
     that start in the interval and those of them with an allele besides `<NON_REF>`; `gaps`: stretches of the declared
     regions that no record covers.
     """

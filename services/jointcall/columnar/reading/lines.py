@@ -57,7 +57,6 @@ def read_lines(
     contig, first, last, bases, haploid = ground.contig, ground.first, ground.last, ground.bases, ground.haploid
     start, end, form, gq, min_dp = blocks.start, blocks.end, blocks.form, blocks.gq, blocks.min_dp
     dp, pl0, pl1, pl2 = blocks.dp, blocks.pl0, blocks.pl1, blocks.pl2
-    figures = records.figures
     end_declared = keys.end_declared
     columns, lengths = formats.text, formats.length
     usual, width, used = 0, 0, 0  # FORMAT: its row, its length in bytes, and its number of keys
@@ -191,7 +190,7 @@ def read_lines(
             if good:
                 if position < first:
                     rows = 0
-                    displace(position, first, counts, start, end, figures)
+                    displace(position, first, counts, start, end)
                 if position > reach + 1 or stretch < 0:
                     if stretch >= 0:
                         covered[stretch, 1] = reach

@@ -5,13 +5,9 @@ from __future__ import annotations
 from services.jointcall.columnar.compiled import compiled
 from services.jointcall.columnar.reading.columns import (
     A_BLOCK,
-    A_RECORD,
     AD_USED,
-    ADS,
-    ALTS,
     BEFORE,
     BLOCKS,
-    BYTES,
     COVERED,
     FOUND,
     HEAP_USED,
@@ -19,10 +15,7 @@ from services.jointcall.columnar.reading.columns import (
     LENGTHS_USED,
     NOTHING,
     PL_USED,
-    PLS,
     RECORDS,
-    START,
-    STRINGS,
     VARIANTS,
 )
 from services.jointcall.columnar.tables import Bytes, Ints, Longs
@@ -36,26 +29,18 @@ def agrees(mine: int, theirs: int) -> bool:
 
 
 @compiled
-def displace(position: int, first: int, counts: Longs, start: Ints, end: Ints, figures: Longs) -> None:
-    """A record starts at `position`: the one before it ends there at the latest, or is replaced when it starts there
-    too. In front of the interval it leaves nothing of those before it. `start` and `end` are the blocks'."""
+def displace(position: int, first: int, counts: Longs, start: Ints, end: Ints) -> None:
+    """A record starts at `position`, behind all others: a block before it ends there at the latest. In front of the
+    interval it leaves nothing of those before it. `start` and `end` are the blocks'."""
     if position < first:
         counts[BLOCKS] = counts[RECORDS] = 0
         counts[AD_USED] = counts[PL_USED] = counts[LENGTHS_USED] = counts[HEAP_USED] = 0
     elif counts[KIND] == A_BLOCK:
         row = counts[BLOCKS] - 1
-        if start[row] == position or (position == first and start[row] < first):
+        if start[row] < first and position == first:
             counts[BLOCKS] = row
         elif end[row] >= position:
             end[row] = position - 1
-    elif counts[KIND] == A_RECORD:
-        row = counts[RECORDS] - 1
-        if figures[row, START] == position:
-            counts[RECORDS] = row
-            counts[AD_USED] -= figures[row, ADS]
-            counts[PL_USED] -= figures[row, PLS]
-            counts[HEAP_USED] -= figures[row, BYTES]
-            counts[LENGTHS_USED] -= figures[row, ALTS] + STRINGS
     counts[KIND] = NOTHING
 
 

@@ -57,7 +57,7 @@ def read_record(
     if found != _MOST_TABS:
         return FAULT
     position = whole(text, tabs[0] + 1, tabs[1], _LARGEST)
-    if position < 1 or position < counts[c.BEFORE]:
+    if position < 1 or position <= counts[c.BEFORE]:
         return FAULT
     name, ref, alt, alt_end = tabs[1] + 1, tabs[2] + 1, tabs[3] + 1, tabs[4]
     alts = _alts(text, alt, alt_end)
@@ -67,7 +67,7 @@ def read_record(
     row_of_format = format_row(text, tabs[7] + 1, tabs[8], formats.text, formats.length)
     if row_of_format < 0:
         return NEW_FORMAT
-    displace(position, ground.first, counts, blocks.start, blocks.end, figures)
+    displace(position, ground.first, counts, blocks.start, blocks.end)
     row = counts[c.RECORDS]
     mine, ranked = figures[row], records.ranked[row]
     mine[:] = -1
@@ -91,7 +91,7 @@ def read_record(
         for k in range(min(length, len(bases) - offset)):
             if not agrees(int(text[ref + k]), int(bases[offset + k])):
                 return FAULT
-    if alts > 0 and length > 1 and _plain_mnp(text, alt, alt_end, length):
+    if length > 1 and _plain_mnp(text, alt, alt_end, length):
         return FAULT
     counts[c.HERE] = stop + 1
     if not cover(position, end, alts, ground.first, counts, covered):

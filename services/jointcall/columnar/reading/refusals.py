@@ -50,7 +50,15 @@ class Refusals:
                 rule=f"each record of a gVCF has {NON_REF} as its last allele, once",
                 fix="call with -ERC GVCF, and keep the gVCF from tools that trim alleles",
             )
-        if len(ref) > 1 and alts and all(len(one) == len(ref) and not one.startswith("<") for one in alts):
+        if int(position) == before > 0:
+            return reject(
+                code="GVCF_ORDER",
+                message="two records start at this base",
+                where=where,
+                rule="a sample has one record for each start",
+                fix="join them with `bcftools norm -m +any`, or call the sample again",
+            )
+        if len(ref) > 1 and all(len(one) == len(ref) and not one.startswith("<") for one in alts):
             return reject(
                 code="GVCF_MNP",
                 message="the record's alleles are as long as REF, which has several bases",
@@ -63,7 +71,8 @@ class Refusals:
             message="a value is not what its key is for",
             where=where,
             rule="positions, depths, qualities and likelihoods are whole numbers from 0 on, END is not before POS, AD "
-            "has one value per allele and SB four, GT names the record's alleles, no allele is empty, no key stands twice in INFO",
+            "has one value per allele and SB four, GT names the record's alleles, no allele is empty, and no key "
+            "stands twice in INFO",
             fix="call the sample again, and keep the gVCF from tools that rewrite its columns",
         )
 

@@ -63,8 +63,6 @@ def known(records: Iterable[Record], *, first: int, last: int) -> list[Record]:
     for record in records:
         if record.start > last:
             break
-        if kept and kept[-1].start == record.start:
-            kept.pop()
         if kept and kept[-1].block and kept[-1].end >= record.start:
             kept[-1] = replace(kept[-1], end=record.start - 1)
         kept.append(record)

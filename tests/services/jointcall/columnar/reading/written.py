@@ -45,7 +45,7 @@ def lines(seed: int, *, contig: str) -> list[str]:
     at = rng.randint(1, 40)
     while at <= LENGTH - 12 and len(written) < 40:
         written.append(_line(rng, contig=contig, at=at))
-        at += rng.choice((0, rng.randint(1, 5), rng.randint(1, 5), rng.randint(1, 40)))
+        at += rng.choice((1, rng.randint(1, 5), rng.randint(1, 5), rng.randint(1, 40)))
     return written
 
 
