@@ -89,6 +89,35 @@ class Cohort:
         return out
 
 
+LOOKED_BACK_BP = 2000
+"""In front of an interval: more than any deletion that HaplotypeCaller assembles."""
+
+
+def shadow(cohort: Cohort) -> int:
+    """The last base up to which a sample's record reaches from in front of the interval although another one of the
+    sample ended it before the interval's start; 0 when there is none. GATK sees only the former."""
+    import pysam
+
+    reach = 0
+    if cohort.first == 1:
+        return reach
+    for path in cohort.gvcfs:
+        with pysam.TabixFile(str(path)) as opened:
+            if cohort.contig not in opened.contigs:
+                continue
+            lines = opened.fetch(cohort.contig, max(0, cohort.first - LOOKED_BACK_BP), cohort.first - 1)
+            spans = [_span(line) for line in lines]
+        latest = max((start for start, end in spans if end < cohort.first), default=0)
+        reach = max([reach, *(end for start, end in spans if start < latest and end >= cohort.first)])
+    return reach
+
+
+def _span(line: str) -> tuple[int, int]:
+    _, start, _, ref, _, _, _, about, _ = line.split("\t", 8)
+    ends = (entry[4:] for entry in about.split(";") if entry.startswith("END="))
+    return int(start), int(next(ends, int(start) + len(ref) - 1))
+
+
 def write(texts: Texts, folder: Path, *, name: str = "made") -> Cohort:
     folder.mkdir(parents=True, exist_ok=True)
     fasta = folder / "reference.fa"

@@ -21,11 +21,18 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Both records of the mismatch's site, None where one side has none, and all that differs there."""
+    """Both records of the mismatch's site, None where one side has none, and all that differs there. `shadow`: up to
+    which base a record reaches in that only the interval's start leaves open (cohorts.shadow)."""
 
     theirs: Record | None
     ours: Record | None
     items: tuple[Mismatch, ...]
+    shadow: int = 0
+
+    @property
+    def position(self) -> int:
+        record = self.theirs or self.ours
+        return record.position if record is not None else 0
 
 
 class Predicate(Protocol):
@@ -37,7 +44,7 @@ class Predicate(Protocol):
 
     @property
     def cap(self) -> int:
-        """The most mismatches that it may explain for each 10,000 sites compared."""
+        """The most sites of which it may explain a mismatch, for each 10,000 sites compared."""
         ...
 
     def explains(self, item: Mismatch, context: Context) -> bool: ...
@@ -63,6 +70,21 @@ class MleacTie:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class EdgeOverlap:
+    """A record in front of the interval."""
+
+    name: str = "edge overlap"
+    reason: str = (
+        "GATK imports what overlaps the interval alone: a sample's record that lies wholly in front of it does not end "
+        "the longer one around it, which covers the interval's first sites then; ours are those of the whole contig"
+    )
+    cap: int = 50
+
+    def explains(self, item: Mismatch, context: Context) -> bool:
+        return 0 < context.position <= context.shadow
+
+
 def _by_one(theirs: str, ours: str) -> bool:
     one, other = theirs.split(","), ours.split(",")
     try:
@@ -71,4 +93,4 @@ def _by_one(theirs: str, ours: str) -> bool:
         return False
 
 
-PREDICATES: tuple[Predicate, ...] = (MleacTie(),)
+PREDICATES: tuple[Predicate, ...] = (MleacTie(), EdgeOverlap())

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.oracle import gatk
-from tests.oracle.cohorts import Cohort, JointCall
+from tests.oracle.cohorts import Cohort, JointCall, shadow
 from tests.oracle.compare import compare
 from tests.oracle.judge import columnar
 from tests.oracle.report import Report
@@ -51,7 +51,8 @@ def shrink(cohort: Cohort, ours: JointCall, at: int, folder: Path, *, all_sites:
 
 def _compared(cohort: Cohort, ours: JointCall, folder: Path, *, all_sites: bool) -> Report:
     theirs = cohort.call(gatk.joint_call, folder / "gatk.vcf.gz", all_sites=all_sites)
-    return compare(theirs, cohort.call(ours, folder / "ours.vcf.gz", all_sites=all_sites))
+    made = cohort.call(ours, folder / "ours.vcf.gz", all_sites=all_sites)
+    return compare(theirs, made, shadow=shadow(cohort))
 
 
 def reaching(gvcf: Path, at: int) -> Iterator[str]:
