@@ -16,5 +16,3 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def compiled(function: Function) -> Function:
     """The function, compiled at its first call and kept on disk for the next process."""
     return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
-
-

@@ -4,8 +4,8 @@ A window is a stretch of one contig. It stands for itself: the record of each sa
 is there too. Positions are 1-based and ends inclusive. Columns are numpy arrays and the tables are tuples of them, so
 that compiled code takes them as they are.
 
-A block is what nearly all records of a gVCF are: `<NON_REF>` alone, 0/0 or no-call, small numbers. Whatever does not fit
-that (an alternate allele, a depth or likelihood of 65,536 or more, GQ above 255, a FORMAT that is none of the usual
+A block is what nearly all records of a gVCF are: `<NON_REF>` alone, 0/0 or no-call, small numbers. Whatever does not
+fit that (an alternate allele, a depth or likelihood of 65,536 or more, GQ above 255, a FORMAT that is none of the usual
 ones) is an explicit record, which holds anything.
 """
 
@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Shorts = NDArray[np.uint16]
-Ints = NDArray[np.int32]
-Longs = NDArray[np.int64]
-Floats = NDArray[np.float32]
+# numpy types a value of an array otherwise than the same value of a loop over it: compiled code is full of both, so the
+# names tell the reader the width, and the compiler, not the type checker, holds to it
+Bytes = NDArray[Any]  # uint8
+Shorts = NDArray[Any]  # uint16
+Ints = NDArray[Any]  # int32
+Longs = NDArray[Any]  # int64
+Floats = NDArray[Any]  # float32
 
 ABSENT = -1
 """In signed columns: the field is not there, or is `.`."""
@@ -78,7 +80,7 @@ class Variants(NamedTuple):
     alt: Ints  # codes, without <NON_REF>
     flags: Bytes  # bits above
     ploidy: Bytes  # 1 or 2
-    gt: NDArray[np.int8]  # (r, 2); ABSENT is a missing allele, the second one is ABSENT when haploid
+    gt: NDArray[Any]  # int8, (r, 2); ABSENT is a missing allele, the second one is ABSENT when haploid
     gq: Ints
     dp: Ints
     min_dp: Ints

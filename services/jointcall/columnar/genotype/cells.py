@@ -132,8 +132,8 @@ def local_alleles(
 
 @compiled
 def phreds(out: Ints, variants: Variants, row: int, local: NDArray[np.int16], kept: Ints) -> int:
-    """Likelihoods of the genotypes of alleles `kept` (places in `local`), less the best one's, which stands behind them;
-    returns how many, 0 when the record has none."""
+    """Likelihoods of the genotypes of alleles `kept` (places in `local`), less the best one's, which stands behind
+    them; returns how many, 0 when the record has none."""
     begin = variants.pl_rows[row]
     if variants.pl_rows[row + 1] == begin:
         return 0

@@ -29,11 +29,11 @@ LOG_UNIT = 2.0**30
 
 
 class Blocks(NamedTuple):
-    """What covers a site as a reference block: `plain[p]` cells with (0, p, 255+), and `count[i]` of each `key[i]`."""
+    """What covers a site as a reference block: `plain[p]` cells with (0, p, 255+), and `times[i]` of each `key[i]`."""
 
     plain: Ints
     key: Longs
-    count: Longs
+    times: Longs
 
 
 class Explicit(NamedTuple):
@@ -81,10 +81,10 @@ def _expected(blocks: Blocks, explicit: Explicit, f: Doubles, powers: Doubles) -
             powers[(key >> np.int64(16)) & np.int64(0xFFFF)] if (key >> np.int64(16)) & np.int64(0xFFFF) < 3200 else 0.0
         )
         if key & KEY_HAPLOID:
-            _add_haploid_block(total, f, l1, blocks.count[at])
+            _add_haploid_block(total, f, l1, blocks.times[at])
         else:
             l2 = powers[key & np.int64(0xFFFF)] if key & np.int64(0xFFFF) < 3200 else 0.0
-            _add_block(total, f, l1, l2, blocks.count[at])
+            _add_block(total, f, l1, l2, blocks.times[at])
     mine = np.empty(alleles)
     for cell in range(len(explicit.ploidy)):
         mine[:] = 0.0
@@ -150,12 +150,12 @@ def absences(blocks: Blocks, explicit: Explicit, f: Doubles, star: int, powers: 
         l2 = powers[p2] if p2 < 3200 else 0.0
         if key & KEY_HAPLOID:
             whole = f[0] + (1.0 - f[0]) * l1
-            total[0] += _logged((f[0] + with_star * l1) / whole, 0) * blocks.count[at]
+            total[0] += _logged((f[0] + with_star * l1) / whole, 0) * blocks.times[at]
             if not two:
                 for k in range(1, alleles):
-                    total[k] += _logged((f[0] + (1.0 - f[0] - f[k]) * l1) / whole, 0) * blocks.count[at]
+                    total[k] += _logged((f[0] + (1.0 - f[0] - f[k]) * l1) / whole, 0) * blocks.times[at]
         else:
-            _absent_block(total, f, with_star, l1, l2, blocks.count[at], two)
+            _absent_block(total, f, with_star, l1, l2, blocks.times[at], two)
     for cell in range(len(explicit.ploidy)):
         whole = _weight(explicit, cell, f, -1, -2, powers)[0]
         part, below = _weight(explicit, cell, f, -1, star, powers)

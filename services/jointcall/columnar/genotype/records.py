@@ -7,7 +7,7 @@ from math import isnan
 
 import numpy as np
 
-from services.jointcall.columnar.genotype import annotations, columns
+from services.jointcall.columnar.genotype import columns, measures
 from services.jointcall.columnar.genotype.numbers import fixed, general, quality
 from services.jointcall.columnar.genotype.sites import Called
 from services.jointcall.columnar.genotype.stretch import Stretch
@@ -88,13 +88,13 @@ def _fields(called: Called, site: int, alts: list[int]) -> dict[str, str]:
         if not isnan(value):
             fields[name] = str(int(value)) if name == "MQ0" else general(value)
     if called.mq_depth[site] != ABSENT:
-        fields["MQ"] = fixed(annotations.rms(called.mq_sum[site], called.mq_depth[site]), 2)
+        fields["MQ"] = fixed(measures.rms(called.mq_sum[site], called.mq_depth[site]), 2)
     strand = called.strand[site]
     if strand[4:].any():
         a, b, c, d = (int(one) for one in strand[:4])
-        fields["FS"] = fixed(annotations.fisher_strand(a, b, c, d), 3)
+        fields["FS"] = fixed(measures.fisher_strand(a, b, c, d), 3)
         a, b, c, d = (int(one) for one in strand[4:])
-        fields["SOR"] = fixed(annotations.strand_odds_ratio(a, b, c, d), 3)
+        fields["SOR"] = fixed(measures.strand_odds_ratio(a, b, c, d), 3)
     if not isnan(called.excess_het[site]):
         fields["ExcessHet"] = fixed(float(called.excess_het[site]), 4)
     if not isnan(called.inbreeding[site]):

@@ -75,8 +75,7 @@ def _described(variants: Variants, shape: Ints, first: NDArray[Any], strings: li
         site.append(positions.get(start, -1))
         suffix = longest[start][len(strings[ref]) :] if mine else b""
         deletion += _gone(strings[ref], [strings[code] for code in mine])
-        for code in mine:
-            extended.append(_code(_lengthened(strings[code], suffix), codes, strings) if suffix else code)
+        extended += [_code(_lengthened(strings[code], suffix), codes, strings) if suffix else code for code in mine]
         rows.append(len(extended))
     ends = np.full(len(first), 0, np.int32)
     np.maximum.at(ends, shape, variants.end)

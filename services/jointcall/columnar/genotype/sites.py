@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.jointcall.columnar.compiled import compiled
-from services.jointcall.columnar.genotype import annotations, cells, frequency
+from services.jointcall.columnar.genotype import cells, frequency, measures
 from services.jointcall.columnar.genotype.cells import Alleles, Cells
 from services.jointcall.columnar.genotype.frequency import COUNT_UNIT, Blocks, Explicit
 from services.jointcall.columnar.genotype.shapes import STAR, Shapes
@@ -50,7 +50,7 @@ class Pooled(NamedTuple):
     plain: Ints
     rows: Longs
     key: Longs
-    count: Longs
+    times: Longs
     depth: Longs
     called: Longs
 
@@ -144,7 +144,7 @@ def call(
         blocks = Blocks(
             pooled.plain[site],
             pooled.key[pooled.rows[site] : pooled.rows[site + 1]],
-            pooled.count[pooled.rows[site] : pooled.rows[site + 1]],
+            pooled.times[pooled.rows[site] : pooled.rows[site + 1]],
         )
         considered = _considered(k, c0, c1, found, variants, local, standing)
         covered = open_until >= positions[site]
@@ -205,7 +205,7 @@ def _sums(
                 counts[field] += 1
     for field in range(7):
         if counts[field]:
-            out.ranked[site, field] = annotations.upper_median(values[field, : counts[field]])
+            out.ranked[site, field] = measures.upper_median(values[field, : counts[field]])
     out.depth[site] = depth
 
 
@@ -215,10 +215,10 @@ def _too_many(k: int, c0: int, c1: int, found: Cells, variants: Variants) -> boo
         return True
     if (k + 1) * (k + 2) // 2 <= cells.MOST_GENOTYPES:
         return False
+    diploid = 0
     for cell in range(c0, c1):
-        if variants.ploidy[found.row[cell]] == 2:
-            return True
-    return False
+        diploid += variants.ploidy[found.row[cell]] == 2
+    return diploid > 0
 
 
 @compiled
@@ -342,7 +342,7 @@ def _model(
 def _with_reads(blocks: Blocks) -> Blocks:
     """Where alleles are left out of the model, samples of which nothing is known are too."""
     kept = blocks.key & KEY_BARE == 0
-    return Blocks(blocks.plain, blocks.key[kept], blocks.count[kept])
+    return Blocks(blocks.plain, blocks.key[kept], blocks.times[kept])
 
 
 @compiled
@@ -506,8 +506,8 @@ def _spread(
 ) -> None:
     """ExcessHet and InbreedingCoeff: how many diploid samples have two REF alleles, one, none, by their likelihoods.
 
-    Of more than two alleles a called ALT/ALT counts as none, and every other sample with REF and one ALT: its own, or if
-    it has none the likeliest."""
+    Of more than two alleles a called ALT/ALT counts as none, and every other sample with REF and one ALT: its own, or
+    if it has none the likeliest."""
     k = len(kept)
     sums = np.zeros(3, np.int64)  # fractions of samples, in steps of 2^-40
     whole = np.zeros(3, np.int64)
@@ -525,10 +525,10 @@ def _spread(
         p1, p2 = (key >> np.int64(16)) & np.int64(0xFFFF), key & np.int64(0xFFFF)
         l1 = powers[p1] if p1 < 3200 else 0.0
         if key & KEY_APPROXIMATE:
-            _approximate_share(sums, whole, l1, blocks.count[at])
+            _approximate_share(sums, whole, l1, blocks.times[at])
         else:
-            _share(sums, whole, 1.0, l1, powers[p2] if p2 < 3200 else 0.0, blocks.count[at])
-        samples += blocks.count[at]
+            _share(sums, whole, 1.0, l1, powers[p2] if p2 < 3200 else 0.0, blocks.times[at])
+        samples += blocks.times[at]
         called |= key & KEY_UNCALLED == 0
     phred = np.empty(k * (k + 1) // 2 + 1, np.int32)
     for cell in range(c0, c1):
@@ -564,7 +564,7 @@ def _spread(
             1,
         )
     if called:
-        out.excess_het[site] = annotations.excess_het(whole[1], whole[0], whole[2])
+        out.excess_het[site] = measures.excess_het(whole[1], whole[0], whole[2])
     if samples >= LEAST_SAMPLES:
         two_refs, one_ref, none = sums[0] / COUNT_UNIT, sums[1] / COUNT_UNIT, sums[2] / COUNT_UNIT
         p = (2.0 * two_refs + one_ref) / (2.0 * (two_refs + one_ref + none))
