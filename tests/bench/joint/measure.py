@@ -16,7 +16,8 @@ from tests.bench.joint.cohort import Cohort, make
 from tests.bench.joint.theirs import Theirs
 from tests.bench.joint.vcf_sites import VcfSites, sites_of
 
-FEW = {"samples": 5, "bases": 8192, "seed": 9}
+FEW = {"samples": 12, "bases": 32768, "seed": 9}
+"""Enough that all code runs: ten called samples and more bring further annotations."""
 EVERY = 10
 """Each tenth person is among those added later: their names stand between the others'."""
 

@@ -12,16 +12,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.jointcall.columnar.tables import Window
 from tests.bench.joint.cohort import CONTIG, ORIGIN, Cohort, load
 
 BATCH = 1000
 """Samples of a batch in the store."""
-RECORDS_PER_BASE = 0.107
 
 
 @dataclass(kw_only=True)
@@ -37,9 +37,11 @@ class Figures:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        begun = time.process_time()
+        """Parts may lie within parts: what is within counts for the inner one alone."""
+        begun, inside = time.process_time(), sum(self.split.values())
         yield
-        self.split[name] = self.split.get(name, 0.0) + time.process_time() - begun
+        within = sum(self.split.values()) - inside
+        self.split[name] = self.split.get(name, 0.0) + time.process_time() - begun - within
 
     def add(self, name: str, count: int) -> None:
         self.counts[name] = self.counts.get(name, 0) + count
@@ -48,114 +50,96 @@ class Figures:
 def import_cohort(figures: Figures, *, cohort: Cohort, store: Path, people: Sequence[int], bases: int) -> None:
     """gVCFs of these people, over the window's first `bases`, into new batches in the folder `store`."""
     from contracts.values import Interval
-    from services.jointcall.columnar.reading import parse, target_of, windows_of
-    from services.jointcall.columnar.store.batch import BatchWriter
-    from services.jointcall.columnar.store.schema import BatchPlace, window_bases
+    from services.jointcall.columnar.importing import write_batch
+    from services.jointcall.columnar.reading import Parsed, parse, target_of
     from services.jointcall.engines.protocol import GvcfInput
 
     first, last = ORIGIN, ORIGIN + bases - 1
     interval = Interval(contig=CONTIG, start=first, end=last, contig_length=_contig_bases(cohort))
-    with figures.part("decode"):
-        target = target_of(interval, _reference(cohort))
+    target = target_of(interval, _reference(cohort))
+    store.mkdir(parents=True, exist_ok=True)
+
     for begin in range(0, len(people), BATCH):
         batch = people[begin : begin + BATCH]
-        names = tuple(cohort.names[person] for person in batch)
-        with figures.part("decode"):
-            parsed = []
-            for person in batch:
-                path = cohort.gvcfs[person]
-                gvcf = GvcfInput(name=cohort.names[person], path=path, index=path.with_name(path.name + ".tbi"))
-                parsed.append(parse(gvcf, target=target))
-        width = window_bases(samples=len(batch), records_per_base=RECORDS_PER_BASE)
-        place = BatchPlace(contig=CONTIG, first=first, last=last, window_bp=width, samples=names)
-        with BatchWriter(place=place, folder=store / f"batch{len(list(store.glob('batch*'))):04d}") as writer:
-            windows = windows_of(parsed, first=first, last=last, window_bp=width)
-            while True:
-                with figures.part("cut"):
-                    window = next(windows, None)
-                if window is None:
-                    break
-                with figures.part("write"):
-                    writer.write(window)
-            with figures.part("write"):
-                written = writer.finish()
+
+        def parsed(at: int, batch: Sequence[int] = batch) -> Parsed:
+            path = cohort.gvcfs[batch[at]]
+            gvcf = GvcfInput(name=cohort.names[batch[at]], path=path, index=path.with_name(path.name + ".tbi"))
+            with figures.part("decode"):
+                return parse(gvcf, target=target)
+
+        folder = store / f"batch{len(list(store.iterdir())):04d}"
+        names = [cohort.names[person] for person in batch]
+        with figures.part("cut and write"):
+            written = write_batch(names=names, parse=parsed, contig=CONTIG, first=first, last=last, folder=folder)
         figures.add("store_bytes", written.blocks.size + written.variants.size)
     figures.add("text_bytes", sum(cohort.profiles[person].text_bytes for person in people) * bases // cohort.bases)
     figures.add("bgzip_bytes", sum(cohort.profiles[person].bgzip_bytes for person in people) * bases // cohort.bases)
 
 
-class _Held:
-    """A batch and the window of it that is in memory: a narrower one of another batch may need it again."""
+class _Timed:
+    """A batch's reader: what it takes is decoding."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, figures: Figures) -> None:
         from services.jointcall.columnar.store.batch import BatchReader
 
-        self.reader = BatchReader(blocks=folder / "blocks.arrow", variants=folder / "variants.arrow", where=folder.name)
-        self.bytes = sum(path.stat().st_size for path in folder.iterdir())
-        self._index = -1
-        self._window: Any = None
+        self._reader = BatchReader(
+            blocks=folder / "blocks.arrow", variants=folder / "variants.arrow", where=folder.name
+        )
+        self._figures = figures
+        self.samples = self._reader.samples
+        figures.add("bytes_read", sum(path.stat().st_size for path in folder.iterdir()))
 
-    def window(self, position: int) -> Any:
-        index = self.reader.index_of(position)
-        if index != self._index:
-            self._index, self._window = index, self.reader.read(index)
-        return self._window
+    def windows(self) -> list[tuple[int, int]]:
+        return self._reader.windows()
+
+    def read(self, index: int, *, variants_only: bool = False) -> Window:
+        with self._figures.part("decode"):
+            return self._reader.read(index, variants_only=variants_only)
 
 
 def genotype(figures: Figures, *, cohort: Cohort, store: Path, bases: int, out: Path | None, level: int) -> None:
     """Sites of the window's first `bases` from the batches in `store`: VCF.gz in `out`, or (None) columns."""
     import numpy as np
 
+    from services.jointcall.columnar.genotype.bgzf import BgzfWriter
+    from services.jointcall.columnar.genotype.header import header
     from services.jointcall.columnar.genotype.records import lines
-    from services.jointcall.columnar.genotype.stretch import Piece
-    from services.jointcall.columnar.genotype.stretch import genotype as called_in
-    from tests.bench.joint.bgzf import Packer
+    from services.jointcall.columnar.genotype.streaming import Member, stretches
 
-    batches = [_Held(folder) for folder in sorted(store.iterdir())]
-    names = sorted(name for batch in batches for name in batch.reader.samples)
+    readers = [_Timed(folder, figures) for folder in sorted(store.iterdir())]
+    names = sorted(name for reader in readers for name in reader.samples)
     place = {name: at for at, name in enumerate(names)}
-    columns = [np.array([place[name] for name in batch.reader.samples], np.int32) for batch in batches]
-    masks = [np.zeros(len(batch.reader.samples), np.uint8) for batch in batches]
-    packer = Packer(out, level=level) if out else None
-    if packer:
-        packer.add(_head(names, cohort))
-    end, open_until = ORIGIN + bases - 1, 0
-    narrowest = min((batch.reader for batch in batches), key=lambda reader: reader.window_bp)
-    for first, last in narrowest.windows():
-        if first > end:
-            break
-        with figures.part("decode"):
-            windows = [batch.window(first) for batch in batches]
-        with figures.part("merge and EM"):
-            pieces = [
-                Piece(window=window, columns=column, masked=mask)
-                for window, column, mask in zip(windows, columns, masks, strict=True)
-            ]
-            stretch = called_in(
-                pieces,
-                first=first,
-                last=min(last, end),
-                samples=len(names),
-                open_until=open_until,
-                want_dense=packer is not None,
-            )
-            open_until = stretch.open_until
-        figures.add("windows", 1)
-        figures.add("sites", int(np.count_nonzero(stretch.called.written)))
-        figures.add("candidate_sites", len(stretch.positions))
-        figures.add("explicit_cells", len(stretch.cells.row))
-        if packer:
-            with figures.part("annotate and text"):
-                text = [line + b"\n" for line in lines(stretch, contig=CONTIG, samples=len(names))]
-            with figures.part("compress"):
-                for line in text:
-                    packer.add(line)
-    figures.add("bytes_read", sum(batch.bytes for batch in batches))
-    if packer:
-        with figures.part("compress"):
-            packer.close()
-        figures.add("vcf_text_bytes", packer.text_bytes)
-        figures.add("vcf_bytes", packer.file_bytes)
+    members = [
+        Member(
+            reader=reader,
+            columns=np.array([place[name] for name in reader.samples], np.int32),
+            masked=np.zeros(len(reader.samples), np.uint8),
+        )
+        for reader in readers
+    ]
+    with ExitStack() as stack:
+        writer = stack.enter_context(BgzfWriter(out, level=level)) if out else None
+        if writer:
+            contigs = ((CONTIG, _contig_bases(cohort)),)
+            writer.write(b"\n".join(header(contigs=contigs, samples=names)) + b"\n")
+        called = stretches(
+            members, first=ORIGIN, last=ORIGIN + bases - 1, samples=len(names), want_dense=writer is not None
+        )
+        while True:
+            with figures.part("merge and EM"):
+                stretch = next(called, None)
+            if stretch is None:
+                break
+            figures.add("sites", int(np.count_nonzero(stretch.called.written)))
+            figures.add("candidate_sites", len(stretch.positions))
+            figures.add("explicit_cells", len(stretch.cells.row))
+            if writer:
+                with figures.part("annotate and text"):
+                    text = [line + b"\n" for line in lines(stretch, contig=CONTIG, samples=len(names))]
+                with figures.part("compress"):
+                    for line in text:
+                        writer.write(line)
 
 
 def _reference(cohort: Cohort) -> Any:
@@ -170,13 +154,6 @@ def _reference(cohort: Cohort) -> Any:
 
 def _contig_bases(cohort: Cohort) -> int:
     return ORIGIN + cohort.bases + 999
-
-
-def _head(names: Sequence[str], cohort: Cohort) -> bytes:
-    """Enough for any reader."""
-    columns = "\t".join(("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *names))
-    contig = f"##contig=<ID={CONTIG},length={_contig_bases(cohort)}>"
-    return f"##fileformat=VCFv4.2\n{contig}\n{columns}\n".encode()
 
 
 STEPS: dict[str, Callable[..., None]] = {"import": import_cohort, "genotype": genotype}
