@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from services.jointcall.columnar.compiled import compiled
 from services.jointcall.columnar.reading import columns as c
-from services.jointcall.columnar.reading.figures import decimal, values, whole
+from services.jointcall.columnar.reading.figures import LARGEST, decimal, values, whole
 from services.jointcall.columnar.reading.keys import (
     AD,
     DP,
     END,
+    FIRST_KEY,
     FIRST_RANKED,
     GQ,
     GT,
+    HASH,
+    INFO_DP,
+    KEYS,
     MIN_DP,
     PGT,
     PID,
@@ -19,28 +23,16 @@ from services.jointcall.columnar.reading.keys import (
     RAW_MQ,
     SB,
     info_key,
-    step,
 )
 from services.jointcall.columnar.tables import PHASED, Bytes, Floats, Ints, Longs
 
-_DOT, _SLASH, _COLON, _SEMICOLON, _EQUALS, _BAR = 46, 47, 58, 59, 61, 124
-_LARGEST = 2**31 - 1
-_LARGEST_SUM = 10**17
+_COMMA, _DOT, _SLASH, _COLON, _SEMICOLON, _EQUALS, _BAR = 44, 46, 47, 58, 59, 61, 124
+_SPANS = 10
 _MOST_ALLELE = 127
 
 
 @compiled
-def read_info(
-    text: Bytes,
-    begin: int,
-    end: int,
-    slots: Ints,
-    names: Bytes,
-    names_at: Ints,
-    taken_as: Bytes,
-    mine: Longs,
-    ranked: Floats,
-) -> bool:
+def read_info(text: Bytes, begin: int, end: int, keys: Bytes, mine: Longs, ranked: Floats) -> bool:
     """INFO into a record's figures; False where a key is not declared, one that is taken stands twice, or its value is
     no figure."""
     if end - begin == 1 and text[begin] == _DOT:
@@ -51,9 +43,9 @@ def read_info(
         q = p
         value = 0
         while q < end and text[q] != _EQUALS and text[q] != _SEMICOLON:
-            value = step(value, int(text[q]))
+            value = (value * 31 + int(text[q])) & HASH
             q += 1
-        key = info_key(text, p, q, value, slots, names, names_at, taken_as)
+        key = info_key(text, p, q, value, keys)
         if key < 0:
             return False
         p = q
@@ -69,21 +61,23 @@ def read_info(
                 if not right:
                     return False
                 ranked[key - FIRST_RANKED] = number
-            elif key == RAW_MQ:
-                if q - p != 1 or text[p] != _DOT:
-                    found, put = values(text, p, q, mine, c.MQ_SUM, 2, _LARGEST_SUM)
-                    if found != 2:
-                        return False
-                    if put == 0:
-                        mine[c.MQ_SUM] = mine[c.MQ_DEPTH] = -1
             else:
-                figure = whole(text, p, q, _LARGEST)
-                if figure < -1:
+                comma = p
+                while key == RAW_MQ and comma < q and text[comma] != _COMMA:
+                    comma += 1
+                figure = whole(text, comma + 1 if p < comma < q else p, q)
+                if figure < -1 or (key != RAW_MQ and figure > LARGEST):
                     return False
-                if key != END:
+                if key == INFO_DP:
                     mine[c.INFO_DP] = figure
-                elif figure >= 0:
-                    mine[c.END] = figure
+                elif key == END:
+                    mine[c.END] = figure if figure >= 0 else mine[c.END]
+                elif p < comma < q:
+                    mine[c.MQ_SUM], mine[c.MQ_DEPTH] = whole(text, p, comma), figure
+                    if mine[c.MQ_SUM] < -1 or (mine[c.MQ_SUM] < 0) != (figure < 0):
+                        return False
+                elif figure != -1:
+                    return False
         if q == end:
             return True
         p = q + 1
@@ -95,18 +89,16 @@ def read_cell(
     begin: int,
     stop: int,
     haploid: bool,
-    key_of: Bytes,
-    keys: int,
+    formats: Ints,
+    row: int,
     mine: Longs,
     counts: Longs,
-    ad: Ints,
-    pl: Ints,
-    spans: Longs,
+    lists: Ints,
 ) -> bool:
-    """The sample's column into a record's figures, AD and PL behind the ends of theirs, where PGT and PID begin and end
-    into `spans` (both ends -1: they are not there); False where it is wrong."""
-    spans[0] = spans[2] = 0
-    spans[1] = spans[3] = -1
+    """The sample's column into a record's figures, AD and PL behind the end of `lists`, where PGT and PID begin and end
+    into counts[PLACES] and behind (both ends -1: they are not there); False where it is wrong."""
+    for k in range(_SPANS):
+        counts[c.PLACES + k] = -(k & 1)
     alleles, likelihoods = 0, 0
     alts = mine[c.ALTS]
     p = begin
@@ -115,42 +107,49 @@ def read_cell(
         q = p
         while q < stop and text[q] != _COLON:
             q += 1
-        if k == keys or q == p:
+        if k == formats[row, KEYS] or q == p:
             return False
-        key = key_of[k]
+        key = formats[row, FIRST_KEY + k]
         if key == 0 or (q - p == 1 and text[p] == _DOT):
             pass
         elif key == GT:
             alleles = _genotype(text, p, q, alts + 2, mine)
             if alleles < 1:
                 return False
-        elif key == AD:
-            found, mine[c.ADS] = values(text, p, q, ad, counts[c.AD_USED], alts + 2, _LARGEST)
-            if found != alts + 2:
-                return False
-        elif key == PL:
-            likelihoods, mine[c.PLS] = values(text, p, q, pl, counts[c.PL_USED], _LARGEST, _LARGEST)
-            if likelihoods < 0:
-                return False
-        elif key == SB:
-            found, put = values(text, p, q, mine, c.SB, 4, _LARGEST)
-            if found != 4:
-                return False
-            if put == 0:
-                mine[c.SB : c.SB + 4] = -1
-        elif key == PGT:
-            spans[0], spans[1] = p, q
-        elif key == PID:
-            spans[2], spans[3] = p, q
+        elif key in (AD, PL, SB, PGT, PID):
+            place = c.PLACES + (0 if key == PGT else 2 if key == PID else 4 if key == AD else 6 if key == PL else 8)
+            counts[place], counts[place + 1] = p, q
         else:
-            figure = whole(text, p, q, _LARGEST)
-            if figure < 0:
+            figure = whole(text, p, q)
+            if figure < 0 or figure > LARGEST:
                 return False
             mine[c.GQ if key == GQ else c.DP if key == DP else c.MIN_DP if key == MIN_DP else c.PS] = figure
         if q == stop:
             break
         p = q + 1
         k += 1
+    # AD in front of PL, however FORMAT has them; SB has four figures of its own
+    used = counts[c.LISTS_USED]
+    for k in (8, 4, 6):
+        p, q = counts[c.PLACES + k], counts[c.PLACES + k + 1]
+        if q >= 0:
+            found = values(text, p, q, lists, used)
+            there = lists[used] >= 0
+            if k == 8:
+                if found != 4:
+                    return False
+                for n in range(4):
+                    mine[c.SB + n] = lists[used + n]
+            elif k == 4:
+                if found != alts + 2:
+                    return False
+                mine[c.ADS] = found if there else 0
+                used += mine[c.ADS]
+            else:
+                if found < 0:
+                    return False
+                likelihoods = found
+                mine[c.PLS] = found if there else 0
     genotypes = (alts + 2) * (alts + 3) // 2
     if alleles == 0:
         # GT is `.`: its likelihoods tell how many alleles it has
@@ -170,8 +169,8 @@ def _genotype(text: Bytes, begin: int, end: int, alleles: int, mine: Longs) -> i
         q = p
         while q < end and text[q] != _SLASH and text[q] != _BAR:
             q += 1
-        allele = whole(text, p, q, min(alleles - 1, _MOST_ALLELE))
-        if allele < -1 or place == 2:
+        allele = whole(text, p, q)
+        if allele < -1 or allele > min(alleles - 1, _MOST_ALLELE) or place == 2:
             return 0
         mine[c.ALLELE + place] = allele
         place += 1

@@ -29,15 +29,13 @@ class BlockColumns(NamedTuple):
 class RecordColumns(NamedTuple):
     """Explicit records by position, r rows; what their figures mean: tables.Variants, here by place (below).
 
-    Lists lie end to end, each row's as long as its figures say. So do the strings: REF, the ALTs, ID, PGT, PID, each as
-    long as `lengths` says, ABSENT for none.
+    In `lists` each row has AD, PL, and the lengths of its strings, REF, the ALTs, ID, PGT and PID, ABSENT for none;
+    in `heap` the strings themselves. How much of both is a row's, its figures say.
     """
 
     figures: Longs  # (r, FIGURES)
     ranked: Floats  # (r, len(RANKED))
-    ad: Ints
-    pl: Ints
-    lengths: Ints
+    lists: Ints
     heap: Bytes
 
 
@@ -67,9 +65,9 @@ class Parsed(NamedTuple):
 _BLOCK_TYPES = (np.int32, np.int32, np.uint8, np.uint8, *(np.uint16,) * 5)
 
 # places in Growing.counts: rows and values that are used
-BLOCKS, RECORDS, AD_USED, PL_USED, LENGTHS_USED, HEAP_USED, COVERED = range(7)
-# the latest record's start and what it left behind; counts for Parsed; where reading ended; room for a line's tabs
-BEFORE, KIND, FOUND, VARIANTS, HERE, TABS, COUNTS = 7, 8, 9, 10, 11, 12, 21
+BLOCKS, RECORDS, LISTS_USED, HEAP_USED, COVERED = range(5)
+# the latest record's start and what it left behind; counts for Parsed; where reading ended; room for a line's places
+BEFORE, KIND, FOUND, VARIANTS, HERE, PLACES, COUNTS = 5, 6, 7, 8, 9, 10, 20
 NOTHING, A_BLOCK, A_RECORD = range(3)
 
 _SHORTEST_LINE = 26
@@ -85,9 +83,7 @@ class Growing:
         self.records = RecordColumns(
             figures=np.zeros((0, FIGURES), np.int64),
             ranked=np.zeros((0, len(RANKED)), np.float32),
-            ad=np.zeros(0, np.int32),
-            pl=np.zeros(0, np.int32),
-            lengths=np.zeros(0, np.int32),
+            lists=np.zeros(0, np.int32),
             heap=np.zeros(0, np.uint8),
         )
         self.covered: Ints = np.zeros((0, 2), np.int32)
@@ -97,7 +93,7 @@ class Growing:
         used, lines, values = self.counts, text // _SHORTEST_LINE + 2, text // 2 + 2
         self.blocks = BlockColumns(*(_with_room(one, used[BLOCKS], lines) for one in self.blocks))
         self.covered = _with_room(self.covered, used[COVERED], lines)
-        rooms = (lines, lines, values, values, values + STRINGS * lines, text + 2)
+        rooms = (lines, lines, values + STRINGS * lines, text + 2)
         self.records = RecordColumns(
             *(_with_room(one, used[at], room) for one, at, room in zip(self.records, _USED, rooms, strict=True))
         )
@@ -126,8 +122,8 @@ class Growing:
         elif used[KIND] == A_RECORD and self.records.figures[used[RECORDS] - 1, END] > last:
             figures = self.records.figures[used[RECORDS] - 1]
             counts[[RECORDS, KIND]] = 1, A_RECORD
-            counts[[AD_USED, PL_USED, HEAP_USED]] = figures[[ADS, PLS, BYTES]]
-            counts[LENGTHS_USED] = figures[ALTS] + STRINGS
+            counts[HEAP_USED] = figures[BYTES]
+            counts[LISTS_USED] = figures[[ADS, PLS, ALTS]].sum() + STRINGS
             following.records = RecordColumns(
                 *(_part(one, used[at] - counts[at], used[at]) for one, at in zip(self.records, _USED, strict=True))
             )
@@ -138,7 +134,7 @@ class Growing:
         return following
 
 
-_USED = (RECORDS, RECORDS, AD_USED, PL_USED, LENGTHS_USED, HEAP_USED)
+_USED = (RECORDS, RECORDS, LISTS_USED, HEAP_USED)
 """Which count says how much of each of RecordColumns is used."""
 
 

@@ -42,9 +42,7 @@ class _Places(NamedTuple):
 
     blocks: Longs
     records: Longs
-    ad: Longs
-    pl: Longs
-    lengths: Longs
+    lists: Longs
     heap: Longs
 
 
@@ -83,9 +81,7 @@ def _places(sample: Parsed, starts: Longs, ends: Longs) -> _Places:
     return _Places(
         blocks=within,
         records=records,
-        ad=sums(figures[:, ADS]),
-        pl=sums(figures[:, PLS]),
-        lengths=sums(figures[:, ALTS] + STRINGS),
+        lists=sums(figures[:, ADS] + figures[:, PLS] + figures[:, ALTS] + STRINGS),
         heap=sums(figures[:, BYTES]),
     )
 
@@ -113,12 +109,12 @@ def _variants_of(samples: Sequence[Parsed], places: Sequence[_Places], k: int) -
             ]
         )
 
-    figures, ranked, ad, pl, lengths, heap = (joined(column, part) for column, part in enumerate((1, 1, 2, 3, 4, 5)))
-    alt_rows = _ends(figures[:, ALTS])
+    figures, ranked, lists, heap = (joined(column, part) for column, part in enumerate((1, 1, 2, 3)))
+    alt_rows, ad_rows, pl_rows = _ends(figures[:, ALTS]), _ends(figures[:, ADS]), _ends(figures[:, PLS])
     ref, id_, pgt, pid = np.empty((4, len(figures)), np.int32)
-    alt = np.empty(alt_rows[-1], np.int32)
-    spans = np.empty((len(lengths), 2), np.int64)
-    count = _code(heap, lengths, alt_rows, ref, alt, id_, pgt, pid, spans)
+    alt, ad, pl = (np.empty(rows[-1], np.int32) for rows in (alt_rows, ad_rows, pl_rows))
+    spans = np.empty((len(alt) + STRINGS * len(ref), 2), np.int64)
+    count = _code(heap, lists, alt_rows, ad_rows, pl_rows, ad, pl, ref, alt, id_, pgt, pid, spans)
     text = heap.tobytes()
     narrow = figures.astype(np.int32)
     variants = Variants(
@@ -134,9 +130,9 @@ def _variants_of(samples: Sequence[Parsed], places: Sequence[_Places], k: int) -
         gq=narrow[:, GQ].copy(),
         dp=narrow[:, DP].copy(),
         min_dp=narrow[:, MIN_DP].copy(),
-        ad_rows=_ends(figures[:, ADS]),
+        ad_rows=ad_rows,
         ad=ad,
-        pl_rows=_ends(figures[:, PLS]),
+        pl_rows=pl_rows,
         pl=pl,
         sb=narrow[:, SB : SB + 4].copy(),
         pgt=pgt,
@@ -175,8 +171,12 @@ def _cut(rows: Longs, start: Ints, end: Ints, first: int, last: int, gap: Shorts
 @compiled
 def _code(
     heap: Bytes,
-    lengths: Ints,
+    lists: Ints,
     alt_rows: Longs,
+    ad_rows: Longs,
+    pl_rows: Longs,
+    ad: Ints,
+    pl: Ints,
     ref: Ints,
     alt: Ints,
     id_: Ints,
@@ -184,17 +184,23 @@ def _code(
     pid: Ints,
     spans: NDArray[np.int64],
 ) -> int:
-    """Codes of the rows' strings, by first appearance. Returns how many there are; `spans`: where each lies in the
-    heap."""
+    """Parts the rows' lists: AD, PL, and the strings' lengths. Their codes count by first appearance. Returns how many
+    there are; `spans`: where each lies in the heap."""
     size = 64
-    while size < 2 * len(lengths):
+    while size < 2 * len(spans):
         size *= 2
     slots = np.full(size, -1, np.int32)
     count, at, string = 0, 0, 0
     for row in range(len(ref)):
+        for k in range(ad_rows[row], ad_rows[row + 1]):
+            ad[k] = lists[string]
+            string += 1
+        for k in range(pl_rows[row], pl_rows[row + 1]):
+            pl[k] = lists[string]
+            string += 1
         alts = alt_rows[row + 1] - alt_rows[row]
         for place in range(alts + STRINGS):
-            length = lengths[string]
+            length = lists[string]
             string += 1
             code = -1
             if length >= 0:

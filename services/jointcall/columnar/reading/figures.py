@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.jointcall.columnar.compiled import compiled
-from services.jointcall.columnar.tables import Bytes, Ints, Longs
-
-Numbers = Ints | Longs
+from services.jointcall.columnar.tables import Bytes, Ints
 
 BAD = -2
 """What stands there is no figure; ABSENT is `.`."""
@@ -17,11 +15,11 @@ _TENS = 10.0 ** np.arange(23)
 
 
 @compiled
-def whole(text: Bytes, begin: int, end: int, largest: int) -> int:
-    """`text[begin:end]` as a number from 0 to `largest`; ABSENT for `.`, BAD for anything else."""
+def whole(text: Bytes, begin: int, end: int) -> int:
+    """`text[begin:end]` as a number from 0 on, of 17 digits at most; ABSENT for `.`, BAD for anything else."""
     if end - begin == 1 and text[begin] == 46:
         return -1
-    if end <= begin:
+    if end <= begin or end - begin > 17:
         return -2
     value = 0
     for at in range(begin, end):
@@ -29,8 +27,6 @@ def whole(text: Bytes, begin: int, end: int, largest: int) -> int:
         if digit < 0 or digit > 9:
             return -2
         value = value * 10 + digit
-        if value > largest:
-            return -2
     return value
 
 
@@ -72,8 +68,8 @@ def decimal(text: Bytes, begin: int, end: int) -> tuple[bool, float]:
         down = at < end and text[at] == 45
         if at < end and (text[at] == 45 or text[at] == 43):
             at += 1
-        power = whole(text, at, end, 9999)
-        if power < 0:
+        power = whole(text, at, end)
+        if power < 0 or power > 9999:
             return False, np.nan
         scale += -power if down else power
     value = float(mantissa)
@@ -89,24 +85,21 @@ def decimal(text: Bytes, begin: int, end: int) -> tuple[bool, float]:
 
 
 @compiled
-def values(text: Bytes, begin: int, end: int, into: Numbers, at: int, most: int, largest: int) -> tuple[int, int]:
-    """(values that stand there, values put `into` from `at` on): none of them counts when each is `.`; -1 where only
-    some are, one is no figure, or there are more than `most`."""
+def values(text: Bytes, begin: int, end: int, into: Ints, at: int) -> int:
+    """Puts the values that stand there `into`, from `at` on, and says how many they are, -1 for each where all of them
+    are `.`; BAD where only some are, or one is no figure."""
     found, missing = 0, 0
     p = begin
     while True:
         q = p
         while q < end and text[q] != 44:
             q += 1
-        value = whole(text, p, q, largest)
-        if value < -1 or found == most:
-            return -1, 0
+        value = whole(text, p, q)
+        if value < -1 or value > LARGEST:
+            return -2
         missing += int(value < 0)
         into[at + found] = value
         found += 1
         if q == end:
-            break
+            return found if missing == 0 or missing == found else -2
         p = q + 1
-    if missing == found:
-        return found, 0
-    return (-1, 0) if missing else (found, found)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from services.jointcall.columnar.tables import Bytes
 
-FINISHED, BEYOND, ELSEWHERE, NEW_FORMAT, FAULT = range(5)
+FINISHED, BEYOND, ELSEWHERE, NEW_FORMAT, FAULT, BLOCK = range(6)
 """All lines are used; a record lies behind the interval; a line is of another contig; a FORMAT column is new; a record
-is refused. The columns' `counts[HERE]` is where the line begins that ended it."""
+is refused; a record read at length is a block. The columns' `counts[HERE]` is where the line begins that ended it."""
 
 
 class Ground(NamedTuple):

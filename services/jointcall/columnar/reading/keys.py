@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -33,113 +32,80 @@ MOST_KEYS = 64
 """Of one FORMAT column; HaplotypeCaller writes up to 11."""
 UNKNOWN = -1
 
-
-class Formats(NamedTuple):
-    """FORMAT columns met, n of them: text (zero-padded), and per key what it is taken as."""
-
-    text: Bytes  # (n, width)
-    length: Ints  # (n,)
-    keys: Bytes  # (n, MOST_KEYS)
-    width: Ints  # (n,) keys
+LENGTH, KEYS, FIRST_KEY, TEXT = 0, 1, 2, 2 + MOST_KEYS
+"""A row of FORMAT columns: bytes of its text, how many keys it has, what each is taken as, and the text."""
+_MOST_OF_A_NAME = 250
 
 
-class InfoKeys(NamedTuple):
-    """The declared INFO keys, hashed: `slots` name a key or are UNKNOWN; its text is `text[at[k]:at[k + 1]]`."""
-
-    slots: Ints  # (a power of two,)
-    text: Bytes
-    at: Ints  # (n + 1,)
-    taken_as: Bytes  # (n,)
-    end_declared: bool
+def no_formats() -> Ints:
+    return np.zeros((0, TEXT), np.int32)
 
 
-def no_formats() -> Formats:
-    return Formats(
-        np.zeros((0, 1), np.uint8), np.zeros(0, np.int32), np.zeros((0, MOST_KEYS), np.uint8), np.zeros(0, np.int32)
-    )
-
-
-def with_format(formats: Formats, column: bytes) -> Formats | None:
+def with_format(formats: Ints, column: bytes) -> Ints | None:
     """`formats` and one more; None when it has too many keys. Of a key that stands twice, the first is taken."""
     keys = column.decode().split(":")
     if len(keys) > MOST_KEYS:
         return None
-    met, width = len(formats.length), max(formats.text.shape[1], len(column))
-    text = np.zeros((met + 1, width), np.uint8)
-    text[:met, : formats.text.shape[1]] = formats.text
-    text[met, : len(column)] = np.frombuffer(column, np.uint8)
-    row = np.zeros((1, MOST_KEYS), np.uint8)
+    met, width = formats.shape
+    wider = np.zeros((met + 1, max(width, TEXT + len(column))), np.int32)
+    wider[:met, :width] = formats
+    row = wider[met]
+    row[[LENGTH, KEYS]] = len(column), len(keys)
+    row[TEXT : TEXT + len(column)] = list(column)
     for place, key in enumerate(keys):
-        row[0, place] = _FORMAT.get(key, 0) if key not in keys[:place] else 0
-    return Formats(
-        text,
-        np.append(formats.length, np.int32(len(column))),
-        np.vstack((formats.keys, row)),
-        np.append(formats.width, np.int32(len(keys))),
-    )
+        row[FIRST_KEY + place] = _FORMAT.get(key, 0) if key not in keys[:place] else 0
+    return wider
 
 
-def info_keys(declared: Iterable[str]) -> InfoKeys:
-    names = sorted(declared)
-    texts = [name.encode() for name in names]
-    slots = np.full(1 << max(6, (4 * len(names)).bit_length()), UNKNOWN, np.int32)
-    for number, text in enumerate(texts):
+def info_keys(declared: Iterable[str]) -> Bytes:
+    """The declared INFO keys, hashed: each row is empty, or what a key is taken as and one more, its length, its
+    text."""
+    names = sorted(name for name in declared if len(name.encode()) <= _MOST_OF_A_NAME)
+    widest = max((len(name.encode()) for name in names), default=0)
+    slots = np.zeros((1 << max(6, (4 * len(names)).bit_length()), 2 + widest), np.uint8)
+    for name in names:
+        text = name.encode()
         slot = 0
         for byte in text:
-            slot = step(slot, byte)
+            slot = (slot * 31 + byte) & HASH
         slot &= len(slots) - 1
-        while slots[slot] != UNKNOWN:
+        while slots[slot, 0]:
             slot = (slot + 1) & (len(slots) - 1)
-        slots[slot] = number
-    return InfoKeys(
-        slots,
-        np.frombuffer(b"".join(texts), np.uint8),
-        np.cumsum([0, *map(len, texts)], dtype=np.int32),
-        np.array([_INFO.get(name, 0) for name in names], np.uint8),
-        "END" in names,
-    )
+        slots[slot, :2] = _INFO.get(name, 0) + 1, len(text)
+        slots[slot, 2 : 2 + len(text)] = list(text)
+    return slots
+
+
+HASH = 0xFFFFFFF
+"""Of a key: 31 times what it was, and a byte, within these bits, so that it never overflows."""
 
 
 @compiled
-def step(value: int, byte: int) -> int:
-    """One byte further in the hash of a key: small enough never to overflow."""
-    return (value * 31 + byte) & 0xFFFFFFF
-
-
-@compiled
-def info_key(
-    text: Bytes, begin: int, end: int, value: int, slots: Ints, names: Bytes, names_at: Ints, taken_as: Bytes
-) -> int:
-    """What the key `text[begin:end]`, whose hash is `value`, is taken as; UNKNOWN where it is not declared. The
-    rest: InfoKeys."""
+def info_key(text: Bytes, begin: int, end: int, value: int, slots: Bytes) -> int:
+    """What the key `text[begin:end]`, whose hash is `value`, is taken as; UNKNOWN where it is not declared."""
     mask = len(slots) - 1
     slot = value & mask
-    while True:
-        number = slots[slot]
-        if number < 0:
-            return -1
-        at = names_at[number]
-        if names_at[number + 1] - at == end - begin:
-            same = True
-            for k in range(end - begin):
-                if names[at + k] != text[begin + k]:
-                    same = False
-                    break
-            if same:
-                return int(taken_as[number])
+    while slots[slot, 0] > 0:
+        same = slots[slot, 1] == end - begin
+        k = 0
+        while same and k < end - begin:
+            same = slots[slot, 2 + k] == text[begin + k]
+            k += 1
+        if same:
+            return int(slots[slot, 0]) - 1
         slot = (slot + 1) & mask
+    return -1
 
 
 @compiled
-def format_row(text: Bytes, begin: int, end: int, columns: Bytes, length: Ints) -> int:
-    """Row of the FORMAT column `text[begin:end]`; UNKNOWN where it was not met before. The rest: Formats."""
-    for row in range(len(length)):
-        if length[row] == end - begin:
-            same = True
-            for k in range(end - begin):
-                if columns[row, k] != text[begin + k]:
-                    same = False
-                    break
-            if same:
-                return row
+def format_row(text: Bytes, begin: int, end: int, formats: Ints) -> int:
+    """Row of the FORMAT column `text[begin:end]`; UNKNOWN where it was not met before."""
+    for row in range(len(formats)):
+        same = formats[row, LENGTH] == end - begin
+        k = 0
+        while same and k < end - begin:
+            same = formats[row, TEXT + k] == text[begin + k]
+            k += 1
+        if same:
+            return row
     return -1

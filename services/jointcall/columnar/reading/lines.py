@@ -10,15 +10,30 @@ from services.jointcall.columnar.reading.columns import (
     BLOCKS,
     COVERED,
     FOUND,
+    HEAP_USED,
     HERE,
     KIND,
+    LISTS_USED,
     NOTHING,
+    PLACES,
+    RECORDS,
     BlockColumns,
     RecordColumns,
 )
-from services.jointcall.columnar.reading.grounds import BEYOND, ELSEWHERE, FINISHED, Ground
-from services.jointcall.columnar.reading.keys import DP, GQ, GT, MIN_DP, PL, Formats, InfoKeys, format_row
-from services.jointcall.columnar.reading.placing import agrees, displace
+from services.jointcall.columnar.reading.grounds import BEYOND, BLOCK, ELSEWHERE, FINISHED, Ground
+from services.jointcall.columnar.reading.keys import (
+    DP,
+    FIRST_KEY,
+    GQ,
+    GT,
+    KEYS,
+    LENGTH,
+    MIN_DP,
+    PL,
+    TEXT,
+    format_row,
+)
+from services.jointcall.columnar.reading.placing import agrees
 from services.jointcall.columnar.reading.records import read_record
 from services.jointcall.columnar.tables import (
     HAPLOID,
@@ -43,8 +58,9 @@ def read_lines(
     at: int,
     stop: int,
     ground: Ground,
-    formats: Formats,
-    keys: InfoKeys,
+    formats: Ints,
+    keys: Bytes,
+    end_declared: bool,
     counts: Longs,
     blocks: BlockColumns,
     records: RecordColumns,
@@ -57,12 +73,10 @@ def read_lines(
     contig, first, last, bases, haploid = ground.contig, ground.first, ground.last, ground.bases, ground.haploid
     start, end, form, gq, min_dp = blocks.start, blocks.end, blocks.form, blocks.gq, blocks.min_dp
     dp, pl0, pl1, pl2 = blocks.dp, blocks.pl0, blocks.pl1, blocks.pl2
-    end_declared = keys.end_declared
-    columns, lengths = formats.text, formats.length
+    figures, ranked, lists, heap = records.figures, records.ranked, records.lists, records.heap
     usual, width, used = 0, 0, 0  # FORMAT: its row, its length in bytes, and its number of keys
-    taken_as = formats.keys
-    if len(lengths):
-        width, used = lengths[0], formats.width[0]
+    if len(formats):
+        width, used = formats[0, LENGTH], formats[0, KEYS]
 
     rows, kind, before, found = counts[BLOCKS], counts[KIND], counts[BEFORE], counts[FOUND]
     stretch = counts[COVERED] - 1
@@ -85,10 +99,19 @@ def read_lines(
         numbered = text[p] == _TAB and 0 < p - q <= _MOST_OF_POS
         if outcome == _UNUSUAL and numbered and position > last:
             outcome = BEYOND
-        # what the record before it has to do with this one is simple, and this one has no ID and one base
-        simple = outcome == _UNUSUAL and numbered and position > before
-        simple = simple and (position < first or kind != A_BLOCK or end[rows - 1] < position)
-        if simple and text[p + 1] == _DOT and text[p + 2] == _TAB and text[p + 4] == _TAB and _non_ref(text, p + 5):
+        placed = outcome == _UNUSUAL and numbered and position > before
+        if placed:
+            # a block before it ends here at the latest; in front of the interval nothing before it is left
+            if position < first:
+                rows = 0
+                counts[RECORDS] = counts[LISTS_USED] = counts[HEAP_USED] = 0
+            elif kind == A_BLOCK:
+                if start[rows - 1] < first and position == first:
+                    rows -= 1
+                elif end[rows - 1] >= position:
+                    end[rows - 1] = position - 1
+            kind = NOTHING
+        if placed and text[p + 1] == _DOT and text[p + 2] == _TAB and text[p + 4] == _TAB and _non_ref(text, p + 5):
             base = int(text[p + 3])
             p += 15
             for _ in range(2):  # QUAL and FILTER
@@ -111,24 +134,24 @@ def read_lines(
 
             q = p
             for k in range(width):
-                if text[q] != columns[usual, k]:
+                if text[q] != formats[usual, TEXT + k]:
                     break
                 q += 1
             if good and (q - p < width or text[q] != _TAB):
                 q = p
                 while text[q] != _TAB and text[q] != _NEWLINE:
                     q += 1
-                row = format_row(text, p, q, columns, lengths)
+                row = format_row(text, p, q, formats)
                 good = text[q] == _TAB and row >= 0
                 if good:
-                    usual, width, used = row, lengths[row], formats.width[row]
+                    usual, width, used = row, formats[row, LENGTH], formats[row, KEYS]
             p = q + 1
 
             bits, likelihoods, genotyped = 0, 0, False
             first_pl, second_pl, third_pl, quality, depth, least = 0, 0, 0, 0, 0, 0
             k = 0
             while good:
-                key = taken_as[usual, k]
+                key = formats[usual, FIRST_KEY + k]
                 if key == GT:
                     allele = text[p]
                     genotyped = allele in (_ZERO, _DOT)
@@ -188,9 +211,6 @@ def read_lines(
                 good = agrees(base, int(bases[position - first]))
 
             if good:
-                if position < first:
-                    rows = 0
-                    displace(position, first, counts, start, end)
                 if position > reach + 1 or stretch < 0:
                     if stretch >= 0:
                         covered[stretch, 1] = reach
@@ -223,7 +243,17 @@ def read_lines(
             covered[stretch, 1] = reach
         counts[HERE] = at
         if outcome == _UNUSUAL:
-            outcome = read_record(text, at, ground, formats, keys, counts, blocks, records, covered)
+            outcome = read_record(
+                *(text, at, first, haploid, bases, formats, keys),
+                *(counts, figures, ranked, lists, heap, covered),
+            )
+        if outcome == BLOCK:
+            start[rows], end[rows], form[rows] = counts[BEFORE], counts[PLACES], counts[PLACES + 1]
+            gq[rows], min_dp[rows], dp[rows] = counts[PLACES + 2], counts[PLACES + 3], counts[PLACES + 4]
+            pl0[rows], pl1[rows], pl2[rows] = counts[PLACES + 5], counts[PLACES + 6], counts[PLACES + 7]
+            counts[BLOCKS] = rows + 1
+            counts[KIND] = A_BLOCK
+            outcome = FINISHED
         if outcome != FINISHED:
             return outcome
         at = counts[HERE]

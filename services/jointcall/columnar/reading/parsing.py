@@ -111,6 +111,7 @@ class _Reader:
         self._declared = declared
         self._where = where
         self._keys = info_keys(declared.info)
+        self._end_declared = "END" in declared.info
         self._formats = no_formats()
         self._before: Interval | None = None
 
@@ -136,7 +137,7 @@ class _Reader:
         while lines.fill():
             growing.reserve(lines.stop - lines.at)
             ended = read_lines(
-                *(lines.text, lines.at, lines.stop, ground, self._formats, self._keys),
+                *(lines.text, lines.at, lines.stop, ground, self._formats, self._keys, self._end_declared),
                 *(growing.counts, growing.blocks, growing.records, growing.covered),
             )
             lines.at = int(growing.counts[HERE])

@@ -1,23 +1,9 @@
-"""Where a record stands among those before it, compiled: what it ends, what it replaces, what is covered."""
+"""What is noted of any record, compiled: whether it fits the reference, what it covers, its strings."""
 
 from __future__ import annotations
 
 from services.jointcall.columnar.compiled import compiled
-from services.jointcall.columnar.reading.columns import (
-    A_BLOCK,
-    AD_USED,
-    BEFORE,
-    BLOCKS,
-    COVERED,
-    FOUND,
-    HEAP_USED,
-    KIND,
-    LENGTHS_USED,
-    NOTHING,
-    PL_USED,
-    RECORDS,
-    VARIANTS,
-)
+from services.jointcall.columnar.reading.columns import BEFORE, COVERED, FOUND, HEAP_USED, LISTS_USED, VARIANTS
 from services.jointcall.columnar.tables import Bytes, Ints, Longs
 
 
@@ -26,22 +12,6 @@ def agrees(mine: int, theirs: int) -> bool:
     """A base of REF and the reference's there: an ambiguous one of the reference stands for several."""
     theirs &= 0xDF
     return (mine & 0xDF) == theirs or not (theirs == 65 or theirs == 67 or theirs == 71 or theirs == 84)
-
-
-@compiled
-def displace(position: int, first: int, counts: Longs, start: Ints, end: Ints) -> None:
-    """A record starts at `position`, behind all others: a block before it ends there at the latest. In front of the
-    interval it leaves nothing of those before it. `start` and `end` are the blocks'."""
-    if position < first:
-        counts[BLOCKS] = counts[RECORDS] = 0
-        counts[AD_USED] = counts[PL_USED] = counts[LENGTHS_USED] = counts[HEAP_USED] = 0
-    elif counts[KIND] == A_BLOCK:
-        row = counts[BLOCKS] - 1
-        if start[row] < first and position == first:
-            counts[BLOCKS] = row
-        elif end[row] >= position:
-            end[row] = position - 1
-    counts[KIND] = NOTHING
 
 
 @compiled
@@ -63,11 +33,11 @@ def cover(position: int, end: int, alts: int, first: int, counts: Longs, covered
 
 
 @compiled
-def add_string(text: Bytes, begin: int, end: int, counts: Longs, lengths: Ints, heap: Bytes) -> None:
+def add_string(text: Bytes, begin: int, end: int, counts: Longs, lists: Ints, heap: Bytes) -> None:
     """`text[begin:end]`, or none when `end` lies before `begin`."""
     at = counts[HEAP_USED]
     for k in range(end - begin):
         heap[at + k] = text[begin + k]
-    lengths[counts[LENGTHS_USED]] = max(end - begin, -1)
-    counts[LENGTHS_USED] += 1
+    lists[counts[LISTS_USED]] = max(end - begin, -1)
+    counts[LISTS_USED] += 1
     counts[HEAP_USED] = at + max(end - begin, 0)
