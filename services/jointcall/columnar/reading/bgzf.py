@@ -15,13 +15,13 @@ from deflate import DeflateError, crc32, deflate_decompress
 from chassis.errors import Rejected, reject
 from services.jointcall.columnar.tables import Bytes
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 """Bytes of text that are parsed at once: they and their columns stay in a core's cache and the one behind it."""
 LONGEST_LINE = 1 << 24
 """Bytes: one record of a gVCF has hundreds, with long alleles thousands."""
 PAST = 64
 """Zero bytes behind the text: a compiled comparison may look a few bytes past the last line."""
-_READ = 1 << 18
+_READ = 1 << 16
 _MAGIC = b"\x1f\x8b\x08\x04"
 _NO_BLOCK = 0
 _MOST_OF_A_BLOCK = 1 << 16

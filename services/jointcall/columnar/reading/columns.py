@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -110,28 +110,34 @@ class Growing:
             gaps=gaps,
         )
 
-    def after(self, last: int) -> Self:
-        """For the interval behind `last`: with the latest record, as far as it reaches there."""
-        following = type(self)()
-        used, counts = self.counts, following.counts
-        counts[BEFORE] = used[BEFORE]
+    def turn(self, last: int) -> None:
+        """To the interval behind `last`: only the latest record is kept, as far as it reaches there."""
+        used, kept = self.counts, np.zeros(COUNTS, np.int64)
+        kept[BEFORE] = used[BEFORE]
         if used[KIND] == A_BLOCK and self.blocks.end[used[BLOCKS] - 1] > last:
-            row = used[BLOCKS] - 1
-            following.blocks = BlockColumns(*(_part(one, row, row + 1) for one in self.blocks))
-            counts[[BLOCKS, KIND]] = 1, A_BLOCK
+            kept[[BLOCKS, KIND]] = 1, A_BLOCK
+            for one in self.blocks:
+                one[0] = one[used[BLOCKS] - 1]
         elif used[KIND] == A_RECORD and self.records.figures[used[RECORDS] - 1, END] > last:
             figures = self.records.figures[used[RECORDS] - 1]
-            counts[[RECORDS, KIND]] = 1, A_RECORD
-            counts[HEAP_USED] = figures[BYTES]
-            counts[LISTS_USED] = figures[[ADS, PLS, ALTS]].sum() + STRINGS
-            following.records = RecordColumns(
-                *(_part(one, used[at] - counts[at], used[at]) for one, at in zip(self.records, _USED, strict=True))
-            )
+            kept[[RECORDS, KIND]] = 1, A_RECORD
+            kept[HEAP_USED] = figures[BYTES]
+            kept[LISTS_USED] = figures[[ADS, PLS, ALTS]].sum() + STRINGS
+            for column, at in zip(self.records, _USED, strict=True):
+                column[: kept[at]] = column[used[at] - kept[at] : used[at]].copy()
         if used[COVERED]:
             # the latest stretch may reach on
-            following.covered = self.covered[used[COVERED] - 1 : used[COVERED]].copy()
-            counts[COVERED] = 1
-        return following
+            self.covered[0] = self.covered[used[COVERED] - 1]
+            kept[COVERED] = 1
+        self.counts = kept
+
+    @property
+    def room(self) -> int:
+        """Bytes of all columns, used or not."""
+        return sum(one.nbytes for one in (*self.blocks, *self.records, self.covered))
+
+    def clear(self) -> None:
+        self.counts = np.zeros(COUNTS, np.int64)
 
 
 _USED = (RECORDS, RECORDS, LISTS_USED, HEAP_USED)
