@@ -22,7 +22,7 @@ from services.jointcall.engines.gatk import CALLING, HEAP_FRACTION, QUIETLY
 
 MEMORY_MB = 1500  # as every test that runs GATK in its own process: they share one JVM
 ENDINGS = (".g.vcf.gz", ".gvcf.gz", ".vcf.gz")
-METHOD = "1"
+METHOD = "2"
 """Part of the cache's key: raise it when what is asked of GATK changes."""
 
 
@@ -53,11 +53,11 @@ def answers() -> Path:
 
 
 def _ask(gvcfs: Sequence[Path], fasta: Path, region: str, scratch: Path, all_sites: bool) -> Path:
-    staged = sorted(stage(gvcfs, fasta, scratch).items())
-    name_map = scratch / "names.tsv"
-    name_map.write_text("".join(f"{name}\t{path}\n" for name, path in staged))
     workspace, called, log = scratch / "workspace", scratch / "called.vcf.gz", scratch / "gatk.log"
-    importing = ["--genomicsdb-workspace-path", str(workspace), "--sample-name-map", str(name_map)]
+    importing = ["--genomicsdb-workspace-path", str(workspace)]
+    # not by a map of names: with one, GATK takes the first sample's header for all and drops what that does not declare
+    for _, path in sorted(stage(gvcfs, fasta, scratch).items()):
+        importing += ["--variant", str(path)]
     # one batch: a workspace of several fragments answers the same, and takes longer
     importing += ["--intervals", region, "--batch-size", "0", *QUIETLY]
     gatk_of_tests().run("GenomicsDBImport", importing, log=log)
@@ -130,8 +130,10 @@ def index_fasta(fasta: Path) -> Path:
     """`fasta`, with `.fai` and `.dict` beside it."""
     import pysam
 
-    if not Path(f"{fasta}.fai").exists():
+    index = Path(f"{fasta}.fai")
+    if not index.exists() or index.stat().st_mtime_ns < fasta.stat().st_mtime_ns:
         pysam.faidx(str(fasta))
+        fasta.with_suffix(".dict").unlink(missing_ok=True)
     if not fasta.with_suffix(".dict").exists():
         pysam.samtools.dict("-o", str(fasta.with_suffix(".dict")), str(fasta), catch_stdout=False)
     return fasta

@@ -16,7 +16,7 @@ from random import Random
 from tests.oracle.cells import block_cell, happens, variant_cell
 from tests.oracle.cohorts import Cohort, Texts, write
 
-CONTIG = "c1"
+CONTIG = "chrX"  # where one allele and two are both in order
 TAIL_BP = 150  # behind the last site, so that the interval can end in front of the contig's end
 LONGEST_DELETION_BP = 60
 KINDS = {

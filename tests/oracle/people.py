@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-CONTIG = "sim1"
+CONTIG = "chrX"  # where one allele and two are both in order
 FOUNDERS = 10
 MARGIN_BP = 400  # without variants at either end
 READ_BP, INSERT_BP, INSERT_SD_BP = 150, 400, 60

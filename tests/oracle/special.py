@@ -10,7 +10,7 @@ from random import Random
 from tests.oracle.cells import likelihoods, variant_cell
 from tests.oracle.cohorts import Cohort, Texts, write
 
-CONTIG = "c1"
+CONTIG = "chrX"  # where one allele and two are both in order
 BASES = "".join(Random(4).choices("ACGT", k=2000))
 CROWD = 220
 

@@ -49,12 +49,12 @@ def test_the_one_sample_that_differs_is_left(tmp_path: Path, capsys: pytest.Capt
         if cell.startswith("1/1") and float(line[5]) > 500 and line[4] in "ACGT"
     )
     ours = one_cell_wrong(carrier, at)
-    found = cohort_in(tmp_path / "made", f"c1:{made.first}-{made.last}")
+    found = cohort_in(tmp_path / "made", f"{made.contig}:{made.first}-{made.last}")
     assert differs(found, ours, at, tmp_path, all_sites=False)
     assert not differs(found, gatk.joint_call, at, tmp_path, all_sites=False)
     assert len(shrink(found, ours, at, tmp_path, all_sites=False).gvcfs) == 1
 
     assert main([str(tmp_path / "made"), str(at), "--against", "gatk"]) == 0
     said = capsys.readouterr().out
-    assert f"gatk: c1 {at} " in said
+    assert f"gatk: {made.contig} {at} " in said
     assert f"   {carrier} (" in said
