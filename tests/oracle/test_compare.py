@@ -196,6 +196,13 @@ def test_a_tie_of_mleac_is_a_named_predicate_with_a_cap(files: Files) -> None:
     assert report.good
 
 
+@pytest.mark.parametrize(("alt", "an", "explained"), [("*", 7, True), ("*", 6, False), ("C", 7, False)])
+def test_samples_that_gatk_counts_twice(files: Files, alt: str, an: int, explained: bool) -> None:
+    theirs = files.write("theirs", (f"c1\t9\t.\tA\t{alt}\t0\tLowQual\tAC=1;AN={an}\tGT\t0/0\t0/0\t0/0",))
+    ours = files.write("ours", ("c1\t9\t.\tA\t.\t.\t.\tDP=9\tGT\t0/0\t0/0\t0/0",))
+    assert compare(theirs, ours).good == explained
+
+
 def test_what_a_record_in_front_of_the_interval_leaves_open(files: Files) -> None:
     theirs, ours = files.write("theirs", WHOLE), files.write("ours", changed("0:17:99", "0:17:98"))
     assert compare(theirs, ours, shadow=100).explained == {"edge overlap": 1}
