@@ -42,6 +42,11 @@ class Target:
     contigs: tuple[tuple[str, int], ...]
     regions: Sequence[Stretch] = ()
 
+    def __post_init__(self) -> None:
+        # compiled code asks for a base of the interval without asking how many there are
+        if len(self.bases) != self.interval.length:
+            raise ValueError(f"{len(self.bases)} bases of {self.interval}")
+
 
 def target_of(interval: Interval, reference: LocalReference) -> Target:
     """Made once for all samples of an interval: it reads the reference."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chassis.errors import Rejected, Rejection
+from chassis.tools.vcf import Declared
 from contracts.values import Interval
 from services.jointcall.columnar.reading import bgzf as reading
 from services.jointcall.columnar.reading import parse, parse_stream, target_of
 from services.jointcall.columnar.reading.bgzf import Lines
 from services.jointcall.engines.gvcf import check
+from services.jointcall.engines.records import Reading
 from tests.faults.bad_input import broken
 from tests.faults.bad_input.broken import BASES, GOOD
 from tests.faults.bad_input.test_variants import ROWS
@@ -205,6 +210,41 @@ def test_a_line_without_end_is_refused_before_it_fills_memory(monkeypatch: pytes
     with pytest.raises(Rejected) as found:
         lines_of(bgzf(b"a" * 20_000, block=1000))
     assert found.value.rejection.code == "FORMAT_MISMATCH"
+
+
+@given(st.integers(0, 2**32), st.sampled_from(["c1", "chrX"]))
+@settings(max_examples=100, deadline=None)
+def test_damaged_lines_are_refused_as_any_engine_refuses_them(seed: int, contig: str) -> None:
+    """Nothing but a refusal comes of them, and never a silence where the plain checks speak."""
+    rng = random.Random(seed)
+    lines = written.lines(seed, contig=contig)
+    at = rng.randrange(len(lines))
+    place = rng.randrange(len(contig) + 1, len(lines[at]))
+    damage = rng.choice(("", "\t", ":", ",", ";", "=", ".", "0", "9" * 12, "N", "/", "<", "\0", "é"))
+    lines[at] = lines[at][:place] + damage + lines[at][place + rng.randint(0, 2) :]
+    text = header(contigs=((contig, LENGTH),)) + "".join(line + "\n" for line in lines)
+    one = target(contig)
+    plain = Reading(
+        file="x.gz",
+        interval=one.interval,
+        bases=written.BASES,
+        declared=Declared(header(contigs=()).encode().split(b"\n")),
+        regions=(),
+    )
+    positions = [(line.split("\t") * 2)[1] for line in lines]
+    within = (line for line, at in zip(lines, positions, strict=True) if not at.isdigit() or int(at) <= LENGTH)
+    expected = None
+    try:
+        plain.read(within)
+    except Rejected as said:
+        expected = said.rejection
+    try:
+        list(parse_stream(io.BytesIO(bgzf(text.encode())), name="ada", where="x.gz", targets=[one]))
+    except Rejected as said:
+        ours = said.rejection
+        assert expected in (None, ours) or ours.code in ("FORMAT_MISMATCH", "GVCF_ORDER", "GVCF_NON_REF", "GVCF_MNP")
+    else:
+        assert expected is None
 
 
 @pytest.mark.parametrize("second", [record(alt=f"{OTHERS[1]},<NON_REF>"), block(written.BASES, 100, 120)])
