@@ -51,5 +51,11 @@ def joint_call(
                 columns=np.arange(len(names), dtype=np.int32),
                 masked=np.zeros(len(names), np.uint8),
             )
-            called = stretches([member], first=first, last=last, samples=len(names))
+            called = stretches(
+                [member],
+                first=first,
+                last=last,
+                samples=len(names),
+                bases=(lambda begin, end: bases[begin - first : end - first + 1].encode()) if all_sites else None,
+            )
             write_vcf(((contig, one) for one in called), contigs=contigs, samples=names, out=out)

@@ -9,7 +9,7 @@ from services.jointcall.columnar.compiled import compiled
 from services.jointcall.columnar.genotype import cells
 from services.jointcall.columnar.genotype.cells import Cells
 from services.jointcall.columnar.genotype.shapes import Shapes
-from services.jointcall.columnar.genotype.sites import BARE, UNPHASED, Called
+from services.jointcall.columnar.genotype.sites import BARE, TURNED_OUT, UNPHASED, Called
 from services.jointcall.columnar.genotype.walk import BARE as BLOCK_BARE
 from services.jointcall.columnar.genotype.walk import (
     EMPTY,
@@ -26,7 +26,7 @@ from services.jointcall.columnar.tables import ABSENT, PHASED, Bytes, Ints, Long
 AD, DP, GQ, PGT, PID, PL, PS = 1, 2, 4, 8, 16, 32, 64
 KEYS = ((AD, "AD"), (DP, "DP"), (GQ, "GQ"), (PGT, "PGT"), (PID, "PID"), (PL, "PL"), (PS, "PS"))
 
-_ONE = np.uint8(ord("1"))
+_ONE, _G, _T = (np.uint8(ord(sign)) for sign in "1GT")
 _ZERO, _COLON, _COMMA, _TAB, _DOT, _SLASH, _BAR = (np.uint8(ord(sign)) for sign in "0:,\t./|")
 
 
@@ -120,6 +120,65 @@ def write(
             row = found.row[cell]
             cells.local_alleles(local, code, site, shape[row], star[row], shapes, variants, row)
             n = _cell(out, n, cell, row, local, kept, keys, called, variants, phred, text, text_rows)
+    return n
+
+
+@compiled
+def write_reference(
+    out: Bytes, site: int, found: Cells, called: Called, variants: Variants, dense: Dense, at_sample: Ints
+) -> int:
+    """FORMAT and columns of a site without an ALT: GT, DP and RGQ. As `write` otherwise.
+
+    DP is MIN_DP where there is one, but at sites that had an ALT: there it is the block's DP, as GATK writes it."""
+    own = called.written[site] == TURNED_OUT
+    begin, end = found.rows[site], found.rows[site + 1]
+    for cell in range(begin, end):
+        at_sample[found.sample[cell]] = cell
+    n = 0
+    if called.depth[site]:
+        for sign in b"GT:DP:RGQ":
+            out[n] = sign
+            n += 1
+    else:
+        out[0], out[1] = _G, _T
+        n = 2
+    for sample in range(len(at_sample)):
+        out[n] = _TAB
+        n += 1
+        cell = at_sample[sample]
+        if cell == ABSENT:
+            form = dense.form[site, sample]
+            if form == EMPTY:
+                out[n] = _DOT
+                n += 1
+                continue
+            depth = np.int64(0)
+            if form & WITH_DEPTH:
+                depth = np.int64(dense.reads[site, sample] if own else dense.depth[site, sample])
+            quality = np.int64(dense.said[site, sample]) if form & WITH_GQ else np.int64(ABSENT)
+            n = _plain(out, n, form & ONE_COPY == 0, depth, quality)
+        else:
+            at_sample[sample] = ABSENT
+            row = found.row[cell]
+            depth = np.int64(variants.dp[row] if own else cells.depth_of(variants, row))
+            n = _plain(out, n, variants.ploidy[row] == 2, depth, np.int64(variants.gq[row]))
+    return n
+
+
+@compiled
+def _plain(out: Bytes, n: int, diploid: bool, depth: int, quality: int) -> int:
+    sure = depth > 0 and quality > 0
+    allele = _ZERO if sure else _DOT
+    out[n] = allele
+    n += 1
+    if diploid:
+        out[n], out[n + 1] = _SLASH, allele
+        n += 2
+    if depth > 0 and quality != ABSENT:
+        out[n] = _COLON
+        n = _number(out, n + 1, depth)
+        out[n] = _COLON
+        n = _number(out, n + 1, quality)
     return n
 
 

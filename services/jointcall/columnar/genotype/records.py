@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isnan
+from math import inf, isnan
 
 import numpy as np
 
 from services.jointcall.columnar.genotype import columns, measures
 from services.jointcall.columnar.genotype.numbers import fixed, general, quality
-from services.jointcall.columnar.genotype.sites import Called
+from services.jointcall.columnar.genotype.sites import CONFIDENCE, TURNED_OUT, VARIANT, Called
 from services.jointcall.columnar.genotype.stretch import Stretch
 from services.jointcall.columnar.tables import ABSENT, RANKED, Ints
 from services.jointcall.engines.jitter import HIGH_QD, drawn
@@ -28,8 +28,14 @@ def lines(stretch: Stretch, *, contig: str, samples: int, sites_only: bool = Fal
         code = stretch.alleles.code[begin:end]
         kept = np.flatnonzero(called.allele_kept[begin:end]).astype(np.int32)
         head = _head(stretch, int(site), contig, kept)
+        if 64 * samples > len(buffer):
+            buffer = np.empty(128 * samples, np.uint8)
         if sites_only:
             yield head
+            continue
+        if called.written[site] != VARIANT:
+            length = columns.write_reference(buffer, site, stretch.cells, called, stretch.variants, stretch.dense, room)
+            yield b"%s\t%s" % (head, bytes(buffer[:length]))
             continue
         keys = columns.layout(site, stretch.cells, called, stretch.variants, stretch.dense, len(kept))
         need = columns.longest(site, stretch.cells, stretch.variants, samples, len(kept), text_rows)
@@ -58,16 +64,40 @@ def lines(stretch: Stretch, *, contig: str, samples: int, sites_only: bool = Fal
 
 def _head(stretch: Stretch, site: int, contig: str, kept: Ints) -> bytes:
     begin = stretch.alleles.rows[site]
+    position = int(stretch.positions[site])
+    if stretch.called.written[site] != VARIANT:
+        ref = stretch.strings[stretch.alleles.code[begin]]
+        return _reference(stretch.called, site, contig, position, ref.decode())
     texts = [stretch.strings[stretch.alleles.code[begin + at]] for at in kept]
     alleles = trimmed([one.decode() for one in texts])
-    position = int(stretch.positions[site])
     qual = float(stretch.called.qual[site])
     fields = _fields(stretch.called, site, [int(begin + at) for at in kept[1:]])
     fields["QD"] = _qd(stretch.called, site, contig, position, alleles)
     about = ";".join(f"{key}={value}" for key, value in sorted(fields.items()) if value)
     ids = "."
-    row = (contig, str(position), ids, alleles[0], ",".join(alleles[1:]), quality(qual), ".", about)
+    row = (
+        contig,
+        str(position),
+        ids,
+        alleles[0],
+        ",".join(alleles[1:]),
+        quality(qual),
+        "LowQual" if qual < CONFIDENCE else ".",
+        about,
+    )
     return "\t".join(row).encode()
+
+
+def _reference(called: Called, site: int, contig: str, position: int, ref: str) -> bytes:
+    """Of a site that has no ALT in the end: QUAL where a model was run, DP where there are reads."""
+    sure = float(called.qual[site])
+    qual = "." if isnan(sure) else "Infinity" if sure == inf else quality(sure)
+    low = "LowQual" if sure < CONFIDENCE else "."
+    fields = {"DP": str(int(called.depth[site]))} if called.depth[site] else {}
+    if called.written[site] == TURNED_OUT:
+        fields |= {"MLEAC": ".", "MLEAF": "."} | _medians(called, site)
+    about = ";".join(f"{key}={value}" for key, value in sorted(fields.items())) or "."
+    return "\t".join((contig, str(position), ".", ref, ".", qual, low, about)).encode()
 
 
 def _fields(called: Called, site: int, alts: list[int]) -> dict[str, str]:
@@ -83,12 +113,7 @@ def _fields(called: Called, site: int, alts: list[int]) -> dict[str, str]:
         "MLEAC": ",".join(str(one) for one in mle),
         "MLEAF": ",".join(general(min(1.0, one / mle_number) if mle_number else float("nan")) for one in mle),
     }
-    for place, name in enumerate(RANKED):
-        value = float(called.ranked[site, place])
-        if not isnan(value):
-            fields[name] = str(int(value)) if name == "MQ0" else general(value)
-    if called.mq_depth[site] != ABSENT:
-        fields["MQ"] = fixed(measures.rms(called.mq_sum[site], called.mq_depth[site]), 2)
+    fields |= _medians(called, site)
     strand = called.strand[site]
     if strand[4:].any():
         a, b, c, d = (int(one) for one in strand[:4])
@@ -99,6 +124,18 @@ def _fields(called: Called, site: int, alts: list[int]) -> dict[str, str]:
         fields["ExcessHet"] = fixed(float(called.excess_het[site]), 4)
     if not isnan(called.inbreeding[site]):
         fields["InbreedingCoeff"] = fixed(float(called.inbreeding[site]), 4)
+    return fields
+
+
+def _medians(called: Called, site: int) -> dict[str, str]:
+    """What is put together from the samples' own INFO. MQ from its raw sums where there are any."""
+    fields = {}
+    for place, name in enumerate(RANKED):
+        value = float(called.ranked[site, place])
+        if not isnan(value):
+            fields[name] = str(int(value)) if name == "MQ0" else general(value)
+    if called.mq_depth[site] != ABSENT:
+        fields["MQ"] = fixed(measures.rms(called.mq_sum[site], called.mq_depth[site]), 2)
     return fields
 
 

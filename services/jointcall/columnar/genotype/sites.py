@@ -25,6 +25,7 @@ Doubles = NDArray[np.float64]
 
 CONFIDENCE = 30.0
 """QUAL, in phred, from which a site is written."""
+LOG_10 = float(np.log(10.0))
 MOST_ALTS = 6
 """A site with more ALTs is called on the most likely ones of them."""
 LEAST_SAMPLES = 10
@@ -40,7 +41,9 @@ UNPHASED = 8  # the record's | is not taken over
 
 # Called.written
 NOT_WRITTEN = 0
-WRITTEN = 1
+VARIANT = 1
+REFERENCE_ONLY = 2  # with all sites: there is no ALT
+TURNED_OUT = 3  # with all sites: no ALT is kept or called
 
 
 class Pooled(NamedTuple):
@@ -83,7 +86,7 @@ class Called(NamedTuple):
 def _blank(m: int, alleles: int, c: int) -> Called:
     return Called(
         np.zeros(m, np.uint8),
-        np.zeros(m, np.float64),
+        np.full(m, np.nan, np.float64),
         np.zeros(alleles, np.uint8),
         np.zeros(alleles, np.int32),
         np.zeros(alleles, np.int32),
@@ -117,6 +120,7 @@ def call(
     pooled: Pooled,
     powers: Doubles,
     open_until: int,
+    all_sites: bool,
 ) -> tuple[Called, int]:
     """`lengths` of the alleles, parallel to their codes. `open_until`: the last base of the deletions that were
     emitted upstream; the second value is the same for what comes behind the last site."""
@@ -126,7 +130,9 @@ def call(
         begin, end = alleles.rows[site], alleles.rows[site + 1]
         c0, c1 = found.rows[site], found.rows[site + 1]
         k = end - begin
-        if k < 2 or _too_many(k, c0, c1, found, variants):
+        if k < 2 and not all_sites:
+            continue
+        if _too_many(k, c0, c1, found, variants):
             continue
         local = np.empty((c1 - c0, k), np.int16)
         standing = np.empty(c1 - c0, np.uint8)
@@ -137,9 +143,12 @@ def call(
             )
             standing[cell - c0] = cells.standing(variants, row)
         _sums(out, site, positions[site], c0, c1, found, variants, standing, pooled)
-        if out.depth[site] == 0:
+        if all_sites:
+            out.written[site] = REFERENCE_ONLY
+        if k < 2 or out.depth[site] == 0:
             continue
         if _lacking(c0, c1, found, variants, local):
+            out.written[site] = NOT_WRITTEN
             continue
         blocks = Blocks(
             pooled.plain[site],
@@ -148,9 +157,15 @@ def call(
         )
         considered = _considered(k, c0, c1, found, variants, local, standing)
         covered = open_until >= positions[site]
+        if all_sites:
+            out.written[site] = TURNED_OUT
         kept = _model(out, site, begin, considered, c0, c1, found, variants, local, standing, blocks, alleles, lengths, covered,
                       powers)  # fmt: skip
-        if len(kept) == 1 or out.qual[site] < CONFIDENCE:
+        if len(kept) == 1:
+            # how sure it is that there is a variant after all
+            out.qual[site] = -10.0 * np.log10(-np.expm1(out.qual[site] / -10.0 * LOG_10)) + 0.0
+            continue
+        if out.qual[site] < CONFIDENCE and not all_sites:
             continue
         for at in kept[1:]:
             shorter = lengths[begin] - lengths[begin + at]
@@ -159,8 +174,8 @@ def call(
         for at in kept:
             out.allele_kept[begin + at] = 1
         _genotypes(out, site, begin, kept, c0, c1, found, variants, local, standing, pooled)
-        if _is_variant(out, begin, end, alleles):
-            out.written[site] = WRITTEN
+        if _is_variant(out, begin, end, alleles, all_sites):
+            out.written[site] = VARIANT
             _spread(out, site, kept, c0, c1, found, variants, local, blocks, powers)
     return out, open_until
 
@@ -482,13 +497,13 @@ def _reads(variants: Variants, row: int, local: NDArray[np.int16], kept: Ints) -
 
 
 @compiled
-def _is_variant(out: Called, begin: int, end: int, alleles: Alleles) -> bool:
+def _is_variant(out: Called, begin: int, end: int, alleles: Alleles, all_sites: bool) -> bool:
     called = real = False
     for at in range(begin + 1, end):
         if out.allele_kept[at]:
             called |= out.allele_count[at] > 0
             real |= alleles.code[at] != STAR
-    return called and real
+    return called and (real or all_sites)
 
 
 @compiled

@@ -7,7 +7,7 @@ cut of a contig into regions gives the same records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,8 @@ STRETCH_BYTES = 128 << 20
 """Of decoded records at a time."""
 BYTES_PER_BASE = 2
 """And sample, at HaplotypeCaller's finest bands: a tenth of a record of some twenty bytes."""
+ALL_SITES = 8
+"""So many times more memory is taken by the columns of every base."""
 LEAST_STRETCH_BP = 1024
 MOST_STRETCH_BP = 32768
 
@@ -79,13 +81,21 @@ class _Open:
 
 
 def stretches(
-    members: Sequence[Member], *, first: int, last: int, samples: int, want_dense: bool = True, stretch_bp: int = 0
+    members: Sequence[Member],
+    *,
+    first: int,
+    last: int,
+    samples: int,
+    want_dense: bool = True,
+    stretch_bp: int = 0,
+    bases: Callable[[int, int], bytes] | None = None,
 ) -> Iterator[Stretch]:
     """Called stretches whose sites together are those from `first` to `last` (1-based, inclusive).
 
-    `samples` is the number of columns. `stretch_bp` 0: by memory."""
+    `samples` is the number of columns. `stretch_bp` 0: by memory. With `bases`, which gives the reference of any first
+    and last base, every base is a site."""
     opened = [_Open(member) for member in members]
-    length = stretch_bp or fitting(samples)
+    length = stretch_bp or fitting(samples * (ALL_SITES if bases else 1))
     open_until = 0
     begin = quiet_start(opened, first)
     while begin <= last:
@@ -94,7 +104,15 @@ def stretches(
         if begin < first:
             end = min(end, first - 1)
         pieces = [piece for one in opened for piece in one.pieces(begin, end)]
-        called = genotype(pieces, first=begin, last=end, samples=samples, open_until=open_until, want_dense=want_dense)
+        called = genotype(
+            pieces,
+            first=begin,
+            last=end,
+            samples=samples,
+            open_until=open_until,
+            want_dense=want_dense,
+            bases=bases(begin, end) if bases and begin >= first else b"",
+        )
         open_until = called.open_until
         if begin >= first:
             yield called

@@ -58,17 +58,27 @@ class Stretch:
 
 
 def genotype(
-    pieces: Sequence[Piece], *, first: int, last: int, samples: int, open_until: int = 0, want_dense: bool = True
+    pieces: Sequence[Piece],
+    *,
+    first: int,
+    last: int,
+    samples: int,
+    open_until: int = 0,
+    want_dense: bool = True,
+    bases: bytes = b"",
 ) -> Stretch:
     """Sites from `first` to `last` (1-based, inclusive) of `samples` samples in cohort order.
 
     The windows cover the stretch, and records that reach into it from upstream are in them. `open_until` is what the
-    stretch in front returned. With `want_dense` what stands in the columns of covered-by-block samples is kept too."""
+    stretch in front returned. With `bases`, the reference from `first` to `last`, every one of them is a
+    site. With `want_dense` what stands in the columns of samples that a block covers is kept too."""
     strings = list(FIRST_STRINGS)
     variants, offsets = _together(pieces, strings)
     shape, shapes, sites = shapes_of(variants, strings)
     inside = (sites.position >= first) & (sites.position <= last)
     shapes, sites = _only(shapes, sites, inside)
+    if bases:
+        shapes, sites = _every(shapes, sites, bases, first, strings)
     m = len(sites.position)
     out = walking.dense(m if want_dense else 0, samples)
     plain = np.zeros((m, 256), np.int32)
@@ -91,7 +101,18 @@ def genotype(
     pooled = Pooled(plain, rows, key, count, depths, covered)
     lengths = np.array([len(text) for text in strings], np.int32)[alleles.code]
     called, still_open = call(
-        sites.position, lengths, alleles, cells, shape, shapes, star, variants, pooled, likelihoods(), open_until
+        sites.position,
+        lengths,
+        alleles,
+        cells,
+        shape,
+        shapes,
+        star,
+        variants,
+        pooled,
+        likelihoods(),
+        open_until,
+        bool(bases),
     )
     return Stretch(
         positions=sites.position,
@@ -113,6 +134,20 @@ def _only(shapes: Shapes, sites: Sites, inside: NDArray[np.bool_]) -> tuple[Shap
     place = np.where(inside, np.cumsum(inside) - 1, ABSENT).astype(np.int32)
     site = np.where(shapes.site >= 0, place[np.maximum(shapes.site, 0)] if len(place) else ABSENT, ABSENT)
     return shapes._replace(site=site.astype(np.int32)), Sites(sites.position[inside], sites.reference[inside])
+
+
+def _every(shapes: Shapes, sites: Sites, bases: bytes, first: int, strings: list[bytes]) -> tuple[Shapes, Sites]:
+    """A site at each base; where none was, REF is the base alone."""
+    codes = np.full(256, ABSENT, np.int32)
+    for base in sorted(set(bases.upper())):
+        codes[base] = len(strings)
+        strings.append(bytes((base,)))
+    reference = codes[np.frombuffer(bases.upper(), np.uint8)]
+    own = sites.position - first
+    reference[own] = sites.reference
+    place = np.append(own, ABSENT).astype(np.int32)
+    positions = np.arange(first, first + len(bases), dtype=np.int32)
+    return shapes._replace(site=place[shapes.site]), Sites(positions, reference)
 
 
 def _walked(

@@ -69,8 +69,10 @@ class Dense(NamedTuple):
     """What stands in the columns of samples that a block covers, site by site: (m, N) each."""
 
     form: Bytes
-    gq: Bytes
+    gq: Bytes  # of the likelihoods
+    said: Bytes  # the record's own GQ
     depth: Shorts
+    reads: Shorts  # the record's own DP
     pl1: Shorts
     pl2: Shorts
 
@@ -80,6 +82,8 @@ def dense(sites: int, samples: int) -> Dense:
     return Dense(
         np.zeros(shape, np.uint8),
         np.zeros(shape, np.uint8),
+        np.zeros(shape, np.uint8),
+        np.zeros(shape, np.uint16),
         np.zeros(shape, np.uint16),
         np.zeros(shape, np.uint16),
         np.zeros(shape, np.uint16),
@@ -160,7 +164,9 @@ def walk(
                         shown |= WITH_DEPTH
                     out.form[site, column] = shown
                     out.gq[site, column] = min(np.uint16(99), pl1, pl2)
+                    out.said[site, column] = gq
                     out.depth[site, column] = depth
+                    out.reads[site, column] = blocks.dp[row]
                     out.pl1[site, column] = pl1
                     out.pl2[site, column] = pl2
                 continue
@@ -185,7 +191,9 @@ def walk(
                     shown |= WITH_DEPTH
                 out.form[site, column] = shown
                 out.gq[site, column] = quality
+                out.said[site, column] = gq
                 out.depth[site, column] = depth
+                out.reads[site, column] = blocks.dp[row]
                 out.pl1[site, column] = pl1
                 out.pl2[site, column] = pl2
     return Found(

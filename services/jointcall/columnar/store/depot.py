@@ -116,12 +116,17 @@ class Depot:
         )
 
     def _put_object(self, file: WrittenFile, *, rows: int) -> StoredFile:
+        stored = StoredFile(sha256=file.sha256, size=file.size, rows=rows)
+        self.put_object(stored, file.path)
+        return stored
+
+    def put_object(self, file: StoredFile, path: Path) -> None:
+        """Raises Rejected CONTENT_CHANGED where the file at `path` is another one, and stores nothing."""
         key = self.object_key(file.sha256)
         there = self.run(self._store.head(key))
         if there is None or there.size != file.size or self._now() - there.modified > FRESH:
             tags = tags_of(kind="columnar", stage="jointcall", subject=self._cohort)
-            self.run(self._store.put_file(key, file.path, sha256=file.sha256, tags=tags))
-        return StoredFile(sha256=file.sha256, size=file.size, rows=rows)
+            self.run(self._store.put_file(key, path, sha256=file.sha256, tags=tags))
 
     def object_key(self, sha256: str) -> str:
         return f"{self._folder}/objects/{sha256[:2]}/{sha256}.arrow"
@@ -159,6 +164,10 @@ class Depot:
         if not kept.is_file():
             self.run(self._store.get_file(key, kept, sha256=file.sha256, size=file.size))
         return kept
+
+    def fetch(self, file: StoredFile, path: Path) -> None:
+        """A verified copy of an object. Raises ObjectMissing; Rejected CONTENT_CHANGED."""
+        self.run(self._store.get_file(self.object_key(file.sha256), path, sha256=file.sha256, size=file.size))
 
     def read_range(self, key: str, start: int, length: int) -> bytes:
         return self.run(self._store.read_range(key, start, length))
@@ -207,7 +216,7 @@ class Depot:
             raise self._moved()
         inherited = self.generation(before.generation).objects() if before else {}
         self._refuse_missing({sha: size for sha, size in generation.objects().items() if sha not in inherited})
-        self._put_json(self.generation_key(generation.id), generation.canonical(), again=True)
+        self.put_generation(generation)
         publication = Publication(
             number=before.number + 1 if before else 1,
             generation=generation.id,
@@ -223,6 +232,11 @@ class Depot:
                 raise
             raise self._moved() from refused
         return publication
+
+    def put_generation(self, generation: Generation) -> None:
+        """Store its manifest, and move no pointer: for who remembers elsewhere which one counts. Its objects are there
+        already."""
+        self._put_json(self.generation_key(generation.id), generation.canonical(), again=True)
 
     def generation_key(self, generation: str) -> str:
         return f"{self._folder}/generations/{generation}.json"
