@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -58,12 +58,18 @@ class GenerationFolder:
     def object(self, sha256: str) -> Path:
         return self._objects / f"{sha256}.arrow"
 
-    def begin(self, earlier: Path | None) -> None:
-        """Make the folder, with the objects of an earlier one in it."""
+    @contextmanager
+    def beginning(self, earlier: Path | None) -> Iterator[None]:
+        """Make the folder, with the objects of an earlier one in it. After an error nothing stays."""
         self._objects.mkdir(parents=True)
-        if earlier is not None:
-            for path in (earlier / OBJECTS).iterdir():
-                _shared(path, self._objects / path.name)
+        try:
+            if earlier is not None:
+                for path in (earlier / OBJECTS).iterdir():
+                    _shared(path, self._objects / path.name)
+            yield
+        except BaseException:
+            shutil.rmtree(self.path)
+            raise
 
     def adopt(self, written: WrittenBatch, samples: Sequence[BatchSample]) -> Batch:
         """Move a batch's files, which lie on the same disk, among the objects."""
@@ -149,15 +155,11 @@ def fetch(generation: str, depot: Depot, *, out: Path) -> None:
     """Blocks. Raises ObjectMissing; Rejected CONTENT_CHANGED, SCHEMA_VERSION; nothing stays then."""
     folder = GenerationFolder(out)
     found = depot.generation(generation)
-    folder.begin(None)
-    try:
+    with folder.beginning(None):
         for batch in found.batches:
             for file in batch.objects:
                 depot.fetch(file, folder.object(file.sha256))
         folder.write(found)
-    except BaseException:
-        shutil.rmtree(out)
-        raise
 
 
 def _shared(path: Path, link: Path) -> None:

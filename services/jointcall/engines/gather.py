@@ -32,7 +32,7 @@ def gather(*, chunks: Sequence[CalledChunk], out_vcf: Path, out_sites: Path) -> 
             if vcf.lasting(vcf.header_of(chunk.vcf)) != header:
                 raise _wrong(chunk, "has another header than the first chunk")
             for record in _records(chunk):
-                line = settle(record)
+                line = record if chunk.settled else settle(record)
                 full.write(line + b"\n")
                 sites.write(b"\t".join(line.split(b"\t", INFO_COLUMN_END)[:INFO_COLUMN_END]) + b"\n")
                 variants += 1

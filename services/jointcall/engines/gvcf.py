@@ -28,6 +28,16 @@ def check_batch(
 ) -> tuple[GvcfRecords, ...]:
     """`check` for each gVCF, and that no sample comes twice. Raises Rejected (EMPTY_INPUT, COHORT_DUPLICATE, or as
     `check`)."""
+    require_some(batch, interval=interval)
+    require_distinct(batch)
+    contigs = contigs_of(reference)
+    bases = bases_of(reference, interval)
+    regions = declared_regions(reference, interval)
+    return tuple(_check(one, interval=interval, contigs=contigs, bases=bases, regions=regions) for one in batch)
+
+
+def require_some(batch: Sequence[GvcfInput], *, interval: Interval) -> None:
+    """Raises Rejected EMPTY_INPUT."""
     if not batch:
         raise reject(
             code="EMPTY_INPUT",
@@ -36,6 +46,10 @@ def check_batch(
             rule="a generation has at least one sample",
             fix="select at least one sample",
         )
+
+
+def require_distinct(batch: Sequence[GvcfInput]) -> None:
+    """Raises Rejected COHORT_DUPLICATE."""
     first: dict[str, GvcfInput] = {}
     for one in batch:
         earlier = first.get(one.name)
@@ -48,10 +62,6 @@ def check_batch(
                 fix="keep the newer version of the sample's gVCF",
             )
         first[one.name] = one
-    contigs = contigs_of(reference)
-    bases = bases_of(reference, interval)
-    regions = declared_regions(reference, interval)
-    return tuple(_check(one, interval=interval, contigs=contigs, bases=bases, regions=regions) for one in batch)
 
 
 def check(gvcf: GvcfInput, *, interval: Interval, reference: LocalReference) -> GvcfRecords:

@@ -6,24 +6,30 @@ next to nothing. Each chunk leaves one file that a later attempt can take up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from chassis.reference.local import LocalReference
 from contracts.values import EngineName, Interval, Provenance
+
+if TYPE_CHECKING:
+    from services.jointcall.columnar.store.depot import Depot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GvcfInput:
     """`name` is the one that stands inside the file. `path` and `index` need not lie in the same folder. With
-    `must_cover` a gVCF that leaves bases of the calling intervals out is refused."""
+    `must_cover` a gVCF that leaves bases of the calling intervals out is refused. `sha256` is the file's, where it is
+    known."""
 
     name: str
     path: Path
     index: Path
     must_cover: bool = False
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +43,20 @@ class IntervalCounts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalledChunk:
     """What `genotype_chunk` left for a sub-interval; records in front of `interval` may stand in it and do not
-    count."""
+    count. `settled`: a QD that is drawn was drawn by the allele (`jitter`) when the record was written."""
 
     interval: Interval
     vcf: Path
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A generation in the store. Bytes of its objects: those that an earlier one brought, and those that are new."""
+
+    generation: str
+    bytes_reused: int
+    bytes_written: int
 
 
 class Engine(Protocol):
@@ -96,3 +112,48 @@ class Engine(Protocol):
         """All chunks and the gather in one call: the interval's VCF and its sites-only companion, each with
         `.tbi`."""
         ...
+
+
+class IncrementalEngine(Engine, Protocol):
+    """Its generations outlive their task in an object store, by content, and the next freeze begins with one."""
+
+    @property
+    def lineage(self) -> str:
+        """A generation is taken up only by an engine of the same lineage: the same columns, read from gVCFs alike."""
+        ...
+
+    def extend(
+        self,
+        *,
+        generation: Path | None,
+        batch: Sequence[GvcfInput],
+        without: Collection[str],
+        interval: Interval,
+        reference: LocalReference,
+        now: datetime,
+        out: Path,
+        scratch: Path,
+    ) -> tuple[GvcfInput, ...]:
+        """Write to `out` the generation with `batch` added, and without the samples of these names: a sample that is in
+        `batch` too is replaced. `batch` may be empty where there is a generation. `now` is what deadlines count from.
+
+        Returns those of the batch that leave bases of the calling intervals out. Raises Rejected as `add_samples`.
+        """
+        ...
+
+    def members(self, generation: Path) -> Mapping[str, str]:
+        """The SHA-256 of each sample's gVCF, by the sample's name, sorted."""
+        ...
+
+    def keep(self, generation: Path, depot: Depot) -> Kept:
+        """Store what is not there yet; the manifest comes last. Blocks: not for the depot's own thread."""
+        ...
+
+    def take(self, generation: str, depot: Depot, *, out: Path) -> None:
+        """The stored generation as the folder `out`. Blocks. Raises ObjectMissing; Rejected CONTENT_CHANGED,
+        SCHEMA_VERSION."""
+        ...
+
+
+def is_incremental(engine: Engine) -> TypeGuard[IncrementalEngine]:
+    return engine.incremental

@@ -24,7 +24,7 @@ def engine_for(name: str, *, chunk_bp: int, memory_mb: int) -> Engine:
         message=f"there is no joint-calling engine {name} here",
         where="the freeze's request",
         rule=f"a freeze names an engine that is installed: {', '.join(sorted(ENGINES))}",
-        fix="ask for the freeze again with --engine gatk",
+        fix=f"ask for the freeze again with --engine {next(iter(ENGINES))}",
     )
 
 
@@ -36,4 +36,10 @@ def _gatk(*, chunk_bp: int, memory_mb: int) -> Engine:
     return GatkEngine(gatk=gatk, chunk_bp=chunk_bp)
 
 
-ENGINES: dict[str, MakeEngine] = {"gatk": _gatk}
+def _columnar(*, chunk_bp: int, memory_mb: int) -> Engine:
+    from services.jointcall.engines.columnar import ColumnarEngine
+
+    return ColumnarEngine(chunk_bp=chunk_bp)
+
+
+ENGINES: dict[str, MakeEngine] = {"columnar": _columnar, "gatk": _gatk}

@@ -13,6 +13,7 @@ import pytest
 from chassis.reference.local import LocalReference
 from chassis.tools.gatk import Gatk, gatk_for
 from contracts.values import Interval
+from services.jointcall.engines.columnar import ColumnarEngine
 from services.jointcall.engines.gatk import HEAP_FRACTION, GatkEngine
 from services.jointcall.engines.protocol import Engine, GvcfInput, IntervalCounts
 from tests.services.jointcall.engines.written import bgzip, local_reference
@@ -77,6 +78,12 @@ def gatk_generation(real: Cohort, gatk: Gatk, interval: Interval, tmp_path_facto
 @pytest.fixture(scope="session")
 def seeded_generation(real: Cohort, interval: Interval, tmp_path_factory: pytest.TempPathFactory) -> Path:
     engine = SeededJointcall(chunk_bp=WHOLE)
+    return generation_of(engine, real, interval, tmp_path_factory.mktemp("generation"))
+
+
+@pytest.fixture(scope="session")
+def columnar_generation(real: Cohort, interval: Interval, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    engine = ColumnarEngine(chunk_bp=WHOLE)
     return generation_of(engine, real, interval, tmp_path_factory.mktemp("generation"))
 
 

@@ -4,7 +4,7 @@ out."""
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,10 +12,11 @@ import pysam
 import pytest
 
 from contracts.values import Interval
+from services.jointcall.engines.columnar import ColumnarEngine
 from services.jointcall.engines.gather import gather
 from services.jointcall.engines.gatk import GatkEngine
 from services.jointcall.engines.generation import pack, unpack
-from services.jointcall.engines.protocol import Engine, IntervalCounts
+from services.jointcall.engines.protocol import Engine, GvcfInput, IntervalCounts
 from tests.services.jointcall.engines.conftest import WHOLE, Cohort, genotype, records
 from tests.support.seeded.jointcall import SeededJointcall
 
@@ -24,7 +25,7 @@ class Make(Protocol):
     def __call__(self, *, chunk_bp: int = WHOLE, batch_size: int = 50) -> Engine: ...
 
 
-@pytest.fixture(scope="module", params=["seeded", pytest.param("gatk", marks=pytest.mark.tools)])
+@pytest.fixture(scope="module", params=["seeded", "columnar", pytest.param("gatk", marks=pytest.mark.tools)])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -34,6 +35,8 @@ def make(name: str, request: pytest.FixtureRequest) -> Make:
     """`batch_size`: gVCFs read at a time, where an engine has such a thing."""
     if name == "seeded":
         return lambda *, chunk_bp=WHOLE, batch_size=50: SeededJointcall(chunk_bp=chunk_bp)
+    if name == "columnar":
+        return lambda *, chunk_bp=WHOLE, batch_size=50: ColumnarEngine(chunk_bp=chunk_bp)
     gatk = request.getfixturevalue("gatk")
     return lambda *, chunk_bp=WHOLE, batch_size=50: GatkEngine(gatk=gatk, chunk_bp=chunk_bp, batch_size=batch_size)
 
@@ -135,21 +138,9 @@ def test_the_header_tells_nothing_of_the_run(unchunked: tuple[Path, Path, Interv
     ]
 
 
-def test_a_generation_is_written_once_and_from_all_samples(
-    real: Cohort, make: Make, interval: Interval, tmp_path: Path
-) -> None:
-    engine = make()
-    with pytest.raises(ValueError, match="all of its samples"):
-        engine.add_samples(
-            generation=tmp_path,
-            batch=real.gvcfs,
-            interval=interval,
-            reference=real.reference,
-            out=tmp_path / "new",
-            scratch=tmp_path,
-        )
+def test_a_generation_is_written_once(real: Cohort, make: Make, interval: Interval, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
-        engine.add_samples(
+        make().add_samples(
             generation=None,
             batch=real.gvcfs,
             interval=interval,
@@ -157,6 +148,28 @@ def test_a_generation_is_written_once_and_from_all_samples(
             out=tmp_path,
             scratch=tmp_path,
         )
+
+
+def test_an_earlier_generation_is_taken_up_or_refused(
+    real: Cohort, make: Make, interval: Interval, unchunked: tuple[Path, Path, IntervalCounts], tmp_path: Path
+) -> None:
+    """What begins with seven samples and is given three more, of names in between, equals all ten at once."""
+    engine = make()
+
+    def add(earlier: Path | None, batch: Sequence[GvcfInput], name: str) -> Path:
+        out = tmp_path / name
+        engine.add_samples(
+            generation=earlier, batch=batch, interval=interval, reference=real.reference, out=out, scratch=tmp_path
+        )
+        return out
+
+    if not engine.incremental:
+        with pytest.raises(ValueError, match="all of its samples"):
+            add(tmp_path, real.gvcfs, "new")
+        return
+    whole = add(add(None, [*real.gvcfs[:3], *real.gvcfs[6:]], "seven"), real.gvcfs[3:6], "ten")
+    genotype(engine, real, whole, interval, tmp_path)
+    assert (tmp_path / "out.vcf.gz").read_bytes() == unchunked[0].read_bytes()
 
 
 def test_an_interval_without_variants_is_an_empty_vcf_with_its_index(real: Cohort, make: Make, tmp_path: Path) -> None:
