@@ -146,9 +146,7 @@ def _imported(
             _fitting(gvcfs, after, replacing=replacing)
             at.told("comparing the reference")
             fasta.require(after.reference)
-        return stored(
-            at.depot, gvcfs, shards=shards, fasta=fasta, sources=sources, scratch=scratch, told=at.told
-        )
+        return stored(at.depot, gvcfs, shards=shards, fasta=fasta, sources=sources, scratch=scratch, told=at.told)
 
 
 def _fitting(gvcfs: Sequence[Gvcf], generation: Generation, *, replacing: bool) -> None:

@@ -1,0 +1,199 @@
+"""A generation's calls as files: joint VCFs of all or some samples and regions, and digests that tell two apart."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from services.jointcall.columnar.genotype.bgzf import LEVEL
+from services.jointcall.columnar.genotype.header import header
+from services.jointcall.columnar.genotype.records import lines
+from services.jointcall.columnar.library.calling import Bases, Piece, called
+from services.jointcall.columnar.library.operations import Workplace
+from services.jointcall.columnar.library.shards import Region
+from services.jointcall.columnar.library.sinks import Sink, written_to
+from services.jointcall.columnar.library.subset import Subset
+from services.jointcall.columnar.store.generation import Generation
+
+FOLDER_ENDING = ".vcf.gz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What of a generation. `bases` make every base a site; `sites_only` leaves the samples' columns out."""
+
+    regions: Sequence[Region] = ()
+    subset: Subset | None = None
+    sites_only: bool = False
+    bases: Bases | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    generation: str
+    samples: int
+    records: int
+    files: tuple[Path, ...]
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteDigest:
+    """SHA-256 of a record's line, and what it is of."""
+
+    contig: str
+    position: int
+    ref: str
+    alt: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """Of the names of the columns and of all sites in order: equal where exports are equal, byte for byte."""
+
+    generation: str
+    samples: int
+    records: int
+    digest: str
+
+
+def export(at: Workplace, generation: Generation, wanted: Wanted, *, out: Path, level: int = LEVEL) -> Exported:
+    """One file with all of it, in the format that its name says. Raises Rejected FORMAT_MISMATCH, FILE_MISSING;
+    OSError where it cannot be written, and then nothing of it is left."""
+    began = monotonic()
+    contigs = _contigs(generation)
+    count = 0
+    with written_to(out, contigs=contigs, level=level) as sink:
+        _head(sink, generation, wanted)
+        for _, record in _records(at, generation, wanted):
+            sink.write(record + b"\n")
+            count += 1
+    return _exported(generation, wanted, count, (out,), began)
+
+
+def export_shards(
+    at: Workplace, generation: Generation, wanted: Wanted, *, folder: Path, level: int = LEVEL
+) -> Exported:
+    """A file for each shard, `contig_first-last.vcf.gz`, in a folder that is made where it is not there."""
+    began = monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    contigs = _contigs(generation)
+    count, files = 0, []
+    with _pieces(at, generation, wanted) as pieces:
+        for piece in pieces:
+            contig, first, last = piece.region
+            out = folder / f"{contig.replace('/', '_')}_{first}-{last}{FOLDER_ENDING}"
+            with written_to(out, contigs=contigs, level=level) as sink:
+                _head(sink, generation, wanted)
+                for record in _of_piece(piece, generation, wanted):
+                    sink.write(record + b"\n")
+                    count += 1
+            files.append(out)
+    return _exported(generation, wanted, count, tuple(files), began)
+
+
+def digest(
+    at: Workplace,
+    generation: Generation,
+    wanted: Wanted,
+    *,
+    each: Callable[[SiteDigest], None] = lambda _: None,
+) -> Digest:
+    """One digest over all; `each` hears every site's."""
+    total = hashlib.sha256("\t".join(columns_of(generation, wanted)).encode() + b"\n")
+    count = 0
+    for contig, record in _records(at, generation, wanted):
+        one = hashlib.sha256(record).hexdigest()
+        total.update(one.encode() + b"\n")
+        count += 1
+        _, position, _, ref, alt, _ = record.split(b"\t", 5)
+        each(SiteDigest(contig=contig, position=int(position), ref=ref.decode(), alt=alt.decode(), digest=one))
+    return Digest(
+        generation=generation.id,
+        samples=len(columns_of(generation, wanted)),
+        records=count,
+        digest=total.hexdigest(),
+    )
+
+
+def columns_of(generation: Generation, wanted: Wanted) -> tuple[str, ...]:
+    """Names of the samples' columns."""
+    if wanted.sites_only:
+        return ()
+    return wanted.subset.samples if wanted.subset is not None else generation.samples
+
+
+def _records(at: Workplace, generation: Generation, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
+    with _pieces(at, generation, wanted) as pieces:
+        for piece in pieces:
+            for record in _of_piece(piece, generation, wanted):
+                yield piece.region.contig, record
+
+
+@contextmanager
+def _pieces(at: Workplace, generation: Generation, wanted: Wanted) -> Iterator[Iterator[Piece]]:
+    with ExitStack() as stack:
+        # whole shards of a store that lies far are copied, parts of them are read by ranges
+        far = not at.depot.base.startswith("file:") and not wanted.regions
+        copies = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="joint-", dir=at.scratch))) if far else None
+        )
+        yield _told(
+            called(
+                at.depot,
+                generation,
+                regions=wanted.regions,
+                want_dense=not wanted.sites_only or wanted.bases is not None,
+                bases=wanted.bases,
+                copies=copies,
+            ),
+            at,
+        )
+
+
+def _told(pieces: Iterator[Piece], at: Workplace) -> Iterator[Piece]:
+    for piece in pieces:
+        at.told(f"genotyping {piece.region}")
+        yield piece
+
+
+def _of_piece(piece: Piece, generation: Generation, wanted: Wanted) -> Iterator[bytes]:
+    """Records that start in the piece, without their line ends."""
+    subset = None if wanted.sites_only else wanted.subset
+    for stretch in piece.stretches:
+        for record in lines(
+            stretch,
+            contig=piece.region.contig,
+            samples=len(generation.samples),
+            sites_only=wanted.sites_only,
+        ):
+            kept = record if subset is None else subset(record)
+            if kept is not None:
+                yield kept
+
+
+def _head(sink: Sink, generation: Generation, wanted: Wanted) -> None:
+    columns = columns_of(generation, wanted)
+    sink.write(b"\n".join(header(contigs=_contigs(generation), samples=columns)) + b"\n")
+
+
+def _contigs(generation: Generation) -> tuple[tuple[str, int], ...]:
+    return tuple((contig.name, contig.length) for contig in generation.reference.contigs)
+
+
+def _exported(generation: Generation, wanted: Wanted, records: int, files: tuple[Path, ...], began: float) -> Exported:
+    return Exported(
+        generation=generation.id,
+        samples=len(columns_of(generation, wanted)),
+        records=records,
+        files=files,
+        size=sum(path.stat().st_size for path in files),
+        seconds=monotonic() - began,
+    )
