@@ -23,7 +23,7 @@ from tests.bench.joint import report
 from tests.bench.joint.cohort import LEVEL
 from tests.bench.joint.measure import Bench, Scale
 
-SCALES = "100x1000000:100000,1000x200000:20000,10000x20000:2000"
+SCALES = "100x1000000:100000,1000x200000:40000,10000x20000:2000"
 
 
 def scales(text: str) -> tuple[Scale, ...]:

@@ -349,7 +349,7 @@ def _warm_columns_ratio(pair: Pair) -> float:
 
 
 def _warm_rate(pair: Pair) -> float:
-    return pair.theirs.warm_sites / pair.theirs.warm_cpu_s
+    return pair.theirs.sites.sites / pair.theirs.warm_cpu_s
 
 
 def _whole_ratio(pair: Pair) -> float:
