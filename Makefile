@@ -29,8 +29,8 @@ $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP) ## from sequencer run folders to a released cohort panel (JSON=1, KEEP=dir, DATA=1kg, STACK=compose)
-	@$(BIN)/cohortstream demo $(if $(STACK),--stack $(STACK)) $(if $(JSON),--json) $(if $(KEEP),--keep $(KEEP)) $(if $(DATA),--data $(DATA)) $(ARGS)
+demo: $(STAMP) ## from sequencer run folders to a released cohort panel (JSON=1, KEEP=dir, DATA=1kg, ENGINE=gatk, STACK=compose)
+	@$(BIN)/cohortstream demo $(if $(STACK),--stack $(STACK)) $(if $(JSON),--json) $(if $(KEEP),--keep $(KEEP)) $(if $(DATA),--data $(DATA)) $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 up: images ## the same system in containers, on loopback (PROFILE=glacier: a store that models Glacier)
 	@$(BIN)/python -m deploy.compose prepare

@@ -10,6 +10,7 @@ from chassis.errors import reject
 from console import views as v
 from console.following import FreezeNow, freeze_now
 from console.output import ago, console, say, span, state, table
+from console.reusing import reuse_words
 
 SLOWEST = 5
 
@@ -75,6 +76,9 @@ def show_cohort(found: Mapping[str, Any]) -> None:
         say(f"waits for {found['waits_for']}")
     if found["why"]:
         say(found["why"])
+    reused = reuse_words(found)
+    if reused is not None:
+        say(reused)
     if found["intervals"]:
         say(f"{found['genotyped']} of {found['intervals']} intervals are genotyped")
     each = found["interval_rows"] if found["interval_rows"] is not None else found["slowest"]

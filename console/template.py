@@ -40,6 +40,8 @@ roots = [{runs}]
 # call_interval_bp = 10_000_000
 
 [jointcall]
+# What genotypes a freeze: columnar (GATK's answers; the next freeze reads the new samples' gVCFs alone), or gatk.
+# engine = "columnar"
 # A freeze is genotyped in intervals of about so many bases (cut by predicted work, not by length alone)...
 # interval_bp = 1_000_000
 # ... and each interval in chunks of so many bases: what a vanished machine costs at most.

@@ -3,6 +3,7 @@
 landing/<run>/<sample key>/<file>                              restricted: what the sequencer gave
 landing/<run>/<file>                                           the run's own papers (sheet, markers)
 working/<service>/<task>/<incarnation>-<epoch>/<name>          one attempt of one task; a zombie writes only here
+working/<service>/columnar/of-<cohort>/<interval>/...          columns that freezes of the cohort share, by content
 working/manifests/<sha256>.json                                lists too long for an event, named by content
 released/<cohort>/<freeze number>/<name>                       what people get
 archive/<name>                                                 what the archive keeps for itself; in a cold place:
@@ -106,6 +107,14 @@ def attempt_of(key: str) -> AttemptPrefix | None:
         incarnation=int(found["incarnation"]),
         epoch=int(found["epoch"]),
     )
+
+
+def columns(*, service: str, cohort: str, interval: str) -> str:
+    """The folder of what a cohort's freezes share of an interval (given by its slug). Never an attempt's: no attempt's
+    name begins with `of-`."""
+    if not _SERVICE.fullmatch(service):
+        raise ValueError("a service name has lower-case letters")
+    return checked(f"{WORKING}/{service}/columnar/of-{slug(cohort)}/{slug(interval)}")
 
 
 def manifest(*, sha256: str) -> str:

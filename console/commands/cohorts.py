@@ -74,7 +74,9 @@ def freeze(
         list[str] | None, typer.Option("--sample", metavar="S", help="A label, project/label or key; may be repeated.")
     ] = None,
     tag: Annotated[str | None, typer.Option("--tag", metavar="T", help="Everyone with this tag.")] = None,
-    engine: Annotated[str, typer.Option("--engine", metavar="E", help="gatk, columnar or glnexus.")] = "gatk",
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="E", help="columnar or gatk; without it the configured one.")
+    ] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in words.")] = "requested",
     wait: Annotated[bool, typer.Option("--wait", help="Follow it until its panel is released.")] = False,
     as_json: Json = False,
@@ -90,6 +92,7 @@ def freeze(
     if sample and len(sample) > MOST_NAMED:
         raise typer.BadParameter(f"at most {MOST_NAMED} --sample; tag them and use --tag")
     settings = invocation(context).found()
+    engine = engine or settings.jointcall.engine
     asyncio.run(_freeze(settings, name, sample or [], tag, engine=engine, reason=reason, wait=wait, as_json=as_json))
 
 

@@ -50,6 +50,9 @@ async def collect_panel(
         vcf=tuple(vcfs),
         parquet=parquet,
         evaluation=evaluation,
+        engine=freeze["engine"],
+        begun_with=freeze["begun_with"],
+        reuse=freeze["reuse"],
     )
 
 

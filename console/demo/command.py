@@ -33,6 +33,9 @@ def demo(
     stack: Annotated[
         str, typer.Option(help="embedded: servers of its own; compose: the containers that `make up` started.")
     ] = "embedded",
+    engine: Annotated[
+        str | None, typer.Option(help="columnar or gatk: what genotypes a freeze; without it the configured one.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Watch simulated people go from sequencer run folders to a released, annotated cohort panel, twice.
@@ -62,15 +65,24 @@ def demo(
             rule="the demo runs on servers of its own or on the containers of deploy/compose",
             fix="give --stack embedded or --stack compose",
         )
+    if engine not in (None, "columnar", "gatk"):
+        raise reject(
+            code="ENGINE_UNKNOWN",
+            message=f"there is no joint-calling engine {engine} here",
+            where="--engine",
+            rule="the demo's freezes are genotyped by columnar or by gatk",
+            fix="give --engine columnar or --engine gatk",
+        )
     console = Console(stderr=as_json, highlight=False)
     with staged(keep=keep) as stage:
         material = _material(stage.folder, data=data, people=people, seed=seed, depth=depth)
         if stack == "compose":
             from console.demo.composed import perform
 
-            figures = perform(console, material, stage.folder)
+            figures = perform(console, material, stage.folder, engine=engine)
         else:
-            figures = _perform(console, stage.settings(qc_rules=material.qc_rules), material, stage.folder, stage.runs)
+            settings = stage.settings(qc_rules=material.qc_rules)
+            figures = _perform(console, settings, material, stage.folder, stage.runs, engine=engine)
         stage.summarise(figures)
     if as_json:
         print_json(figures.as_json())
@@ -86,7 +98,9 @@ def _material(folder: Path, *, data: str, people: int, seed: int, depth: float) 
     return one_kg() if data == "1kg" else simulated(folder, people=people, seed=seed, depth=depth)
 
 
-def _perform(console: Console, settings: Settings, material: Material, folder: Path, runs: Path) -> Figures:
+def _perform(
+    console: Console, settings: Settings, material: Material, folder: Path, runs: Path, *, engine: str | None
+) -> Figures:
     import asyncio
     import contextlib
 
@@ -114,6 +128,12 @@ def _perform(console: Console, settings: Settings, material: Material, folder: P
 
         with live(console) as watch:
             journey = Journey(
-                settings=running.settings, material=material, folder=folder, runs=runs, watch=watch, ailing=ailing
+                settings=running.settings,
+                material=material,
+                folder=folder,
+                runs=runs,
+                watch=watch,
+                ailing=ailing,
+                engine=engine,
             )
             return asyncio.run(journey.travel())

@@ -30,7 +30,7 @@ FITTING = ("align", "jointcall", "ingest", "archive")
 """Sections of the configuration that the demo's panel depends on, or its patience."""
 
 
-def perform(console: Console, material: Material, folder: Path) -> Figures:
+def perform(console: Console, material: Material, folder: Path, *, engine: str | None = None) -> Figures:
     """Raises Rejected: STACK_DOWN, DEMO_SITE when the site is set up for another genome, DEMO_DONE."""
     from chassis.settings import load
 
@@ -43,7 +43,13 @@ def perform(console: Console, material: Material, folder: Path) -> Figures:
     console.print("[cyan]→[/] the containers of deploy/compose run, on loopback only", highlight=False)
     with live(console) as watch:
         journey = Journey(
-            settings=settings, material=material, folder=folder, runs=at.runs, watch=watch, ailing=_Looks()
+            settings=settings,
+            material=material,
+            folder=folder,
+            runs=at.runs,
+            watch=watch,
+            ailing=_Looks(),
+            engine=engine,
         )
         try:
             return asyncio.run(journey.travel())

@@ -22,6 +22,11 @@ class FreezeFigures:
     vcf: tuple[Path, ...]
     parquet: Path
     evaluation: Mapping[str, Any] | None
+    engine: str
+    begun_with: str | None
+    """The freeze that an incremental engine began with."""
+    reuse: Mapping[str, int] | None
+    """What it took over: samples and bytes (status_freeze)."""
 
     def as_json(self) -> dict[str, Any]:
         found = self.evaluation or {}
@@ -36,6 +41,9 @@ class FreezeFigures:
             "precision": found.get("precision"),
             "filters": found.get("filters"),
             "filtered_by": {one["variant_type"]: one["method"] for one in self.decisions},
+            "engine": self.engine,
+            "begun_with": self.begun_with,
+            "reuse": None if self.reuse is None else dict(self.reuse),
             "seconds": self.seconds,
             "panel": {"vcf": [str(path) for path in self.vcf], "parquet": str(self.parquet)},
         }

@@ -53,8 +53,18 @@ class Moment:
 
 class Journey:
     def __init__(
-        self, *, settings: Settings, material: Material, folder: Path, runs: Path, watch: Watch, ailing: Ailing
+        self,
+        *,
+        settings: Settings,
+        material: Material,
+        folder: Path,
+        runs: Path,
+        watch: Watch,
+        ailing: Ailing,
+        engine: str | None = None,
     ) -> None:
+        """`engine`: what genotypes, where it is not the configured one."""
+        self._engine = engine or settings.jointcall.engine
         self._settings = settings
         self._material = material
         self._folder = folder
@@ -127,7 +137,11 @@ class Journey:
         with self._phase(f"freeze {number}: everyone so far, called together, filtered, annotated"):
             asked = time.monotonic()
             request = commands_out.command(
-                CohortFreezeRequested, cohort=COHORT, selection=Selection(how="all"), reason="the demo"
+                CohortFreezeRequested,
+                cohort=COHORT,
+                selection=Selection(how="all"),
+                engine=self._engine,
+                reason="the demo",
             )
             await commands_out.publish(self._settings, request)
             found: list[Mapping[str, Any]] = []

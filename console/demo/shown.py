@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.demo.figures import Figures, FreezeFigures
 from console.demo.journey import Moment, Watch
+from console.reusing import reuse_words
 from console.standing import Pool
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ def show(console: Console, figures: Figures, *, kept: bool) -> None:
     console.print(_freezes(figures))
     if figures.freezes[-1].evaluation is not None:
         console.print("  compared with the truth by genotype: who has how many copies of which allele, in PASS records")
+    for one in figures.freezes:
+        words = reuse_words({"reuse": one.reuse, "begun_with": one.begun_with})
+        if words is not None:
+            number = one.freeze.rpartition(":")[2]
+            console.print(f"  freeze {number}: {one.samples} samples, {words}", highlight=False, soft_wrap=True)
     for decision in figures.freezes[-1].decisions:
         console.print(f"  {decision['variant_type']}s filtered by {decision['rule']}", style="dim", highlight=False)
     top = figures.topped_up

@@ -21,6 +21,7 @@ from contracts.events.cohorts import (
     PanelRecalibrated,
     PanelReleased,
     PanelSummary,
+    Reuse,
     Selection,
 )
 from contracts.events.people import (
@@ -88,6 +89,7 @@ __all__ = [
     "PanelReleased",
     "PanelSummary",
     "QuarantineDecisionRequested",
+    "Reuse",
     "RunCompleted",
     "RunRejected",
     "SampleFailed",

@@ -119,6 +119,21 @@ class CohortFrozen(_OfFreeze):
         return self
 
 
+class Reuse(Value):
+    """What an interval took over from an earlier freeze, and what was added. Bytes are those of its columns."""
+
+    freeze: FreezeId | None = None
+    """The freeze that it began with; absent when it began with none."""
+    samples_reused: Annotated[int, Field(ge=0)]
+    """Samples whose gVCF was not read again."""
+    samples_imported: Annotated[int, Field(ge=0)]
+    """Samples whose gVCF was read."""
+    bytes_reused: Annotated[int, Field(ge=0)]
+    """Bytes that were in the store already."""
+    bytes_written: Annotated[int, Field(ge=0)]
+    """Bytes that are new."""
+
+
 class IntervalGenotyped(_OfFreeze):
     """One interval of a freeze is genotyped for all of its samples."""
 
@@ -149,6 +164,8 @@ class IntervalGenotyped(_OfFreeze):
     """The reference it was genotyped against."""
     provenance: Provenance
     """What genotyped it."""
+    reuse: Reuse | None = None
+    """What an incremental engine took over; absent with any other."""
 
     @property
     def occurrence(self) -> str:

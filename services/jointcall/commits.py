@@ -13,7 +13,7 @@ from contracts.values import Interval, ManifestRef
 from services.jointcall import statements
 from services.jointcall.findings import hold_for
 from services.jointcall.subscribers import fail_freeze
-from services.jointcall.tasks import TERMINAL, IntervalTask, PlanTask, memory_class_for
+from services.jointcall.tasks import TERMINAL, Columns, IntervalTask, PlanTask, memory_class_for
 
 
 async def planned(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
@@ -21,11 +21,17 @@ async def planned(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
     task = PlanTask.model_validate(lease.payload)
     manifest = ManifestRef.model_validate(result["manifest"])
     row = await tx.conn.fetchrow(
-        statements.PLANNED, task.freeze, len(result["intervals"]), result["manifest"], result["interval_manifest"]
+        statements.PLANNED,
+        task.freeze,
+        len(result["intervals"]),
+        result["manifest"],
+        result["interval_manifest"],
+        result.get("begun_with"),
     )
     if row is None:
         return
     tasks = []
+    columns = result.get("columns")
     for index, entry in enumerate(result["intervals"]):
         interval = Interval.model_validate(entry["interval"])
         work = float(entry["predicted_work"])
@@ -38,15 +44,24 @@ async def planned(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
             manifest=manifest,
             reference=task.reference,
             engine=task.engine,
+            earlier=Columns.model_validate(columns[index]) if columns else None,
         )
-        tasks.append(one.task(predicted_work=work, memory_class=memory_class_for(manifest.entries)))
+        memory = memory_class_for(manifest.entries, engine=task.engine)
+        tasks.append(one.task(predicted_work=work, memory_class=memory))
     await queue.enqueue(tx, tasks)
 
 
 async def genotyped(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
     task = IntervalTask.model_validate(lease.payload)
     await tx.conn.execute(
-        statements.GENOTYPED, task.freeze, task.index, result["variants"], result["seconds"], lease.attempts
+        statements.GENOTYPED,
+        task.freeze,
+        task.index,
+        result["variants"],
+        result["seconds"],
+        lease.attempts,
+        result.get("columns"),
+        result.get("reuse"),
     )
     if await tx.conn.fetchval(statements.OPEN_INTERVALS, task.freeze) == 0:
         await tx.conn.execute(statements.SET_STATE, task.freeze, "genotyped", None, [*TERMINAL, "genotyped"])

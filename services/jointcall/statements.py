@@ -55,7 +55,7 @@ returning freeze_id
 SET_ERROR = "update cohort_freeze set error = $2 where freeze_id = $1"
 PLANNED = """
 update cohort_freeze set state = 'genotyping', since = (select ledger_now()), intervals = $2, manifest = $3,
-                  interval_manifest = $4
+                  interval_manifest = $4, begun_with = $5
 where freeze_id = $1 and state = 'planning'
 returning cohort, number, engine, reference_name, reference_digest
 """
@@ -64,7 +64,7 @@ insert into freeze_interval (freeze_id, index, interval, predicted_work) values 
 on conflict do nothing
 """
 GENOTYPED = """
-update freeze_interval set state = 'genotyped', variants = $3, seconds = $4, attempts = $5
+update freeze_interval set state = 'genotyped', variants = $3, seconds = $4, attempts = $5, columns = $6, reuse = $7
 where freeze_id = $1 and index = $2
 """
 OPEN_INTERVALS = "select count(*) from freeze_interval where freeze_id = $1 and state <> 'genotyped'"
@@ -77,3 +77,17 @@ DENSITY = """
 select interval, variants from freeze_interval where freeze_id = $1 and variants is not null order by index
 """
 """Variants seen per interval by an earlier freeze: what work is predicted from."""
+LAST_WHOLE = """
+select freeze_id from cohort_freeze f
+where cohort = $1 and number < $2 and reference_digest = $3 and engine = $4
+  and intervals = (select count(*) from freeze_interval i
+                   where i.freeze_id = f.freeze_id and i.state = 'genotyped' and i.columns ->> 'lineage' = $5)
+order by number desc limit 1
+"""
+"""The latest freeze with a generation of the lineage for each interval. These generations stay in the store; those that
+only older freezes name may go."""
+STANDING = "select interval, columns, variants from freeze_interval where freeze_id = $1 order by index"
+SHARED = """
+select count(*) from freeze_sample one join freeze_sample other using (sample, version)
+where one.freeze_id = $1 and other.freeze_id = $2
+"""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import StringConstraints
+
 from chassis.ledger.tasks import NewTask
 from contracts.values import Artifact, CohortName, FreezeId, Interval, ManifestRef, ReferenceId, Value
 
@@ -17,6 +21,17 @@ class Gvcf(Value):
     gvcf: Artifact
     index: Artifact
     gaps_accepted: bool = False
+
+
+class Columns(Value):
+    """A generation that an incremental engine kept of an interval, for a later freeze of the cohort to begin with."""
+
+    freeze: FreezeId
+    """The freeze that it was made for."""
+    lineage: str
+    generation: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    uncovered: tuple[str, ...] | None = ()
+    """Beginnings of the SHA-256 of gVCFs that leave bases of the calling intervals out; None: too many to name."""
 
 
 class PlanTask(Value):
@@ -50,6 +65,8 @@ class IntervalTask(Value):
     manifest: ManifestRef
     reference: ReferenceId
     engine: str
+    earlier: Columns | None = None
+    """What to begin with."""
 
     def task(self, *, predicted_work: float, memory_class: str = "small") -> NewTask:
         return NewTask(
@@ -67,10 +84,12 @@ def freeze_id(cohort: str, number: int) -> str:
     return f"{cohort}:{number}"
 
 
-def memory_class_for(samples: int) -> str:
-    """GenomicsDB reads a batch at a time, GenotypeGVCFs holds a site of all samples: memory grows with the cohort."""
-    if samples <= 100:
+def memory_class_for(samples: int, *, engine: str) -> str:
+    """GenomicsDB reads a batch at a time, GenotypeGVCFs holds a site of all samples: memory grows with the cohort. The
+    columnar engine takes shorter stretches instead, and only what is counted by sample or written as a line grows."""
+    small, medium = (10_000, 100_000) if engine == "columnar" else (100, 2_000)
+    if samples <= small:
         return "small"
-    if samples <= 2_000:
+    if samples <= medium:
         return "medium"
     return "large"

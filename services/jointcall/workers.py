@@ -3,62 +3,94 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chassis.errors import Rejected, reject
-from chassis.ledger.ledger import open_ledger
+from chassis.errors import reject
+from chassis.ledger.ledger import Connection, open_ledger
 from chassis.outcomes import Done, Outcome
 from chassis.reference.local import LocalReference
 from chassis.storage import manifests
 from chassis.worker.context import TaskContext
 from contracts.events import CohortFrozen, IntervalGenotyped
 from contracts.values import Actor, ActorKind, Artifact, ArtifactKind, Interval
-from services.jointcall import statements
+from services.jointcall import increments, statements
 from services.jointcall.engines.gather import gather
 from services.jointcall.engines.generation import pack, unpack
-from services.jointcall.engines.gvcf import sample_name_of
-from services.jointcall.engines.protocol import CalledChunk, Engine, GvcfInput
+from services.jointcall.engines.protocol import CalledChunk, Engine, is_incremental
 from services.jointcall.engines.registry import engine_for
-from services.jointcall.intervals import Sizes
+from services.jointcall.increments import Imported
+from services.jointcall.inputs import gvcf_input
+from services.jointcall.intervals import Sizes, cover_alike, work_of
 from services.jointcall.intervals import plan as plan_intervals
-from services.jointcall.tasks import Gvcf, IntervalTask, PlanTask, freeze_id
+from services.jointcall.tasks import Columns, IntervalTask, PlanTask, freeze_id
 
 IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """An interval of an earlier freeze, with the generation that it left and the variants that it has."""
+
+    interval: Interval
+    columns: Columns
+    variants: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the ledger knows of a freeze that is to be planned, and the engine for it. `standing` are the intervals of
+    the freeze `begun_with`, which this one can begin with."""
+
+    entries: list[dict[str, Any]]
+    engine: Engine
+    sizes: Sizes
+    density: dict[Interval, int]
+    begun_with: str | None = None
+    standing: tuple[_Standing, ...] = ()
 
 
 async def plan(context: TaskContext) -> Outcome:
     """Write the sample and interval manifests and announce the freeze."""
     task = PlanTask.model_validate(context.payload)
     reference = await context.reference(task.reference)
-    entries, density = await _from_ledger(context, task)
-    sizes = Sizes.of(context.settings.jointcall, samples=len(entries))
-    intervals = plan_intervals(reference_intervals=reference.intervals, max_bp=sizes.interval_bp, density=density)
-    interval_entries = [
-        {"interval": one.interval.model_dump(mode="json"), "predicted_work": one.predicted_work} for one in intervals
-    ]
-    manifest = await manifests.write_manifest(context.store, None, entries, stage="jointcall", subject=task.cohort)
+    known = await _from_ledger(context, task)
+    if known.standing and cover_alike([one.interval for one in known.standing], reference.intervals):
+        begun_with = known.begun_with
+        intervals = [(one.interval, work_of(one.interval, variants=one.variants)) for one in known.standing]
+        columns = [one.columns for one in known.standing]
+    else:
+        begun_with, columns = None, []
+        planned = plan_intervals(
+            reference_intervals=reference.intervals, max_bp=known.sizes.interval_bp, density=known.density
+        )
+        intervals = [(one.interval, one.predicted_work) for one in planned]
+    interval_entries = [{"interval": one.model_dump(mode="json"), "predicted_work": work} for one, work in intervals]
+    manifest = await manifests.write_manifest(
+        context.store, None, known.entries, stage="jointcall", subject=task.cohort
+    )
     interval_manifest = await manifests.write_manifest(
         context.store, None, interval_entries, stage="jointcall", subject=task.cohort
     )
-    engine = engine_for(task.engine, chunk_bp=sizes.chunk_bp, memory_mb=context.lease.memory_mb)
     event = CohortFrozen(
         freeze=task.freeze,
         cohort=task.cohort,
         number=task.number,
-        previous=freeze_id(task.cohort, task.number - 1) if task.number > 1 else None,
+        previous=begun_with or (freeze_id(task.cohort, task.number - 1) if task.number > 1 else None),
         manifest=manifest,
         intervals=interval_manifest,
         reference=task.reference,
-        engine=engine.name,
+        engine=known.engine.name,
         requested_by=Actor(kind=ActorKind.person, name=task.requested_by),
     )
     result = {
         "manifest": manifest.model_dump(mode="json"),
         "interval_manifest": interval_manifest.model_dump(mode="json"),
         "intervals": interval_entries,
+        "begun_with": begun_with,
+        "columns": [one.model_dump(mode="json") for one in columns],
     }
     return Done(result=result, events=(event,))
 
@@ -68,9 +100,13 @@ async def interval(context: TaskContext) -> Outcome:
     started = time.monotonic()
     task = IntervalTask.model_validate(context.payload)
     reference = await context.reference(task.reference)
-    sizes = Sizes.of(context.settings.jointcall, samples=task.manifest.entries)
+    sizes = Sizes.of(context.settings.jointcall, samples=task.manifest.entries, engine=task.engine)
     engine = engine_for(task.engine, chunk_bp=sizes.chunk_bp, memory_mb=context.lease.memory_mb)
-    chunks = await _genotyped_chunks(context, task, engine, reference)
+    generation = context.scratch / "generation"
+    imported = (
+        await increments.imported(context, task, engine, reference, generation) if is_incremental(engine) else None
+    )
+    chunks = await _genotyped_chunks(context, task, engine, reference, generation, imported)
     out, sites = context.scratch / "interval.vcf.gz", context.scratch / "interval.sites.vcf.gz"
     counts = gather(chunks=chunks, out_vcf=out, out_sites=sites)
     stored = {
@@ -91,33 +127,44 @@ async def interval(context: TaskContext) -> Outcome:
         attempts=context.lease.attempts,
         reference=task.reference,
         provenance=engine.provenance(),
+        reuse=imported.reuse if imported is not None else None,
         **stored,
     )
     result = {name: artifact.model_dump(mode="json") for name, artifact in stored.items()}
+    if imported is not None:
+        result |= {one: imported.dump()[one] for one in ("columns", "reuse")}
     return Done(result=result | {"variants": counts.variants, "seconds": seconds}, events=(event,))
 
 
 async def _genotyped_chunks(
-    context: TaskContext, task: IntervalTask, engine: Engine, reference: LocalReference
+    context: TaskContext,
+    task: IntervalTask,
+    engine: Engine,
+    reference: LocalReference,
+    generation: Path,
+    imported: Imported | None,
 ) -> Sequence[CalledChunk]:
     """Every sub-interval's VCF, from an earlier attempt where there is one."""
-    generation = context.scratch / "generation"
     called: list[CalledChunk] = []
     for chunk in engine.chunks(task.interval):
         path = context.scratch / f"{chunk.slug}.vcf.gz"
         known = context.chunks.get(chunk.slug)
         if known is not None:
-            await context.fetch(Artifact.model_validate(known), path.name)
-            called.append(CalledChunk(interval=chunk, vcf=path))
+            settled = bool(known.get("settled"))
+            await context.fetch(Artifact.model_validate(known["vcf"]), path.name)
+            called.append(CalledChunk(interval=chunk, vcf=path, settled=settled))
             continue
         if not generation.exists():
-            await _generation(context, task, engine, reference, generation)
+            if is_incremental(engine) and imported is not None:
+                await increments.taken(context, task, engine, imported.columns, generation)
+            else:
+                await _generation(context, task, engine, reference, generation)
         one = engine.genotype_chunk(
             generation=generation, chunk=chunk, reference=reference, out=path, scratch=context.scratch
         )
         called.append(one)
         artifact = await context.upload(path, kind=ArtifactKind.workspace, name=f"chunks/{path.name}", retain="scratch")
-        await context.checkpoint(chunk.slug, artifact.model_dump(mode="json"))
+        await context.checkpoint(chunk.slug, {"vcf": artifact.model_dump(mode="json"), "settled": one.settled})
     return called
 
 
@@ -131,7 +178,7 @@ async def _generation(
         unpack(tar, out)
         tar.unlink()
         return
-    batch = [await _input(context, entry) for entry in await manifests.read_manifest(context.store, task.manifest)]
+    batch = [await gvcf_input(context, entry) for entry in await manifests.read_manifest(context.store, task.manifest)]
     engine.add_samples(
         generation=None, batch=batch, interval=task.interval, reference=reference, out=out, scratch=context.scratch
     )
@@ -142,38 +189,48 @@ async def _generation(
     await context.checkpoint(IMPORT, artifact.model_dump(mode="json"))
 
 
-async def _input(context: TaskContext, entry: Mapping[str, Any]) -> GvcfInput:
-    """A sample's gVCF on this host, under the name that stands inside it. Raises Rejected, naming the sample's key."""
-    files = Gvcf.model_validate(entry)
-    name = f"{entry['sample']}.g.vcf.gz"
-    try:
-        path = await context.fetch_shared(files.gvcf, name)
-        index = await context.fetch_shared(files.index, f"{name}.tbi")
-    except Rejected as rejected:
-        raise Rejected(replace(rejected.rejection, where=f"{name}, {rejected.rejection.where}")) from rejected
-    must_cover = context.settings.jointcall.coverage_policy != "note" and not files.gaps_accepted
-    name = sample_name_of(path)
-    context.withheld.add(name, key=entry["sample"])
-    return GvcfInput(name=name, path=path, index=index, must_cover=must_cover)
-
-
-async def _from_ledger(context: TaskContext, task: PlanTask) -> tuple[list[dict[str, Any]], dict[Interval, int]]:
-    """The freeze's samples as manifest entries, and what an earlier freeze of the cohort saw per interval."""
+async def _from_ledger(context: TaskContext, task: PlanTask) -> _Known:
     dsn = context.settings.ledger.url()
     async with open_ledger(dsn=dsn, service=context.service, pool_size=1) as ledger, ledger.connection() as conn:
         rows = await conn.fetch(statements.SAMPLES_OF, task.freeze)
+        if not rows:
+            raise reject(
+                code="COHORT_EMPTY",
+                message="the freeze has no samples in the ledger",
+                where=task.freeze,
+                rule="a freeze has at least one sample",
+                fix="ask for a new freeze",
+            )
+        entries = [{"sample": row["sample"], "version": row["version"], **row["gvcf"]} for row in rows]
+        sizes = Sizes.of(context.settings.jointcall, samples=len(entries), engine=task.engine)
+        engine = engine_for(task.engine, chunk_bp=sizes.chunk_bp, memory_mb=context.lease.memory_mb)
         last = await conn.fetchrow(statements.LAST_FREEZE, task.cohort, task.number, task.reference.digest)
         seen = await conn.fetch(statements.DENSITY, last["freeze_id"]) if last is not None else []
-    if not rows:
-        raise reject(
-            code="COHORT_EMPTY",
-            message="the freeze has no samples in the ledger",
-            where=task.freeze,
-            rule="a freeze has at least one sample",
-            fix="ask for a new freeze",
+        density = {Interval.model_validate(row["interval"]): row["variants"] for row in seen}
+        begun_with, standing = await _standing(conn, task, engine)
+    return _Known(
+        entries=entries, engine=engine, sizes=sizes, density=density, begun_with=begun_with, standing=standing
+    )
+
+
+async def _standing(conn: Connection, task: PlanTask, engine: Engine) -> tuple[str | None, tuple[_Standing, ...]]:
+    """The last freeze that an incremental engine can begin with, and its intervals: it has samples of this one."""
+    if not is_incremental(engine):
+        return None, ()
+    last = await conn.fetchval(
+        statements.LAST_WHOLE, task.cohort, task.number, task.reference.digest, task.engine, engine.lineage
+    )
+    if last is None or not await conn.fetchval(statements.SHARED, last, task.freeze):
+        return None, ()
+    rows = await conn.fetch(statements.STANDING, last)
+    return last, tuple(
+        _Standing(
+            interval=Interval.model_validate(row["interval"]),
+            columns=Columns.model_validate(row["columns"]),
+            variants=row["variants"],
         )
-    entries = [{"sample": row["sample"], "version": row["version"], **row["gvcf"]} for row in rows]
-    return entries, {Interval.model_validate(row["interval"]): row["variants"] for row in seen}
+        for row in rows
+    )
 
 
 def _index(path: Path) -> Path:

@@ -94,7 +94,7 @@ class GenerationFolder:
         return self.path / OBJECTS
 
     def _adopted(self, file: WrittenFile, *, rows: int) -> StoredFile:
-        os.replace(file.path, self.object(file.sha256))
+        file.path.replace(self.object(file.sha256))
         return StoredFile(sha256=file.sha256, size=file.size, rows=rows)
 
 

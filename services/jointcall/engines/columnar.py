@@ -215,9 +215,8 @@ class ColumnarEngine:
 
     def keep(self, generation: Path, depot: Depot) -> Kept:
         kept, there = folders.put(GenerationFolder(generation), depot)
-        sizes = kept.objects()
-        reused = sum(size for sha256, size in sizes.items() if sha256 in there)
-        return Kept(generation=kept.id, bytes_reused=reused, bytes_written=sum(sizes.values()) - reused)
+        new = sum(size for sha256, size in kept.objects().items() if sha256 not in there)
+        return Kept(generation=kept.id, bytes_written=new)
 
     def take(self, generation: str, depot: Depot, *, out: Path) -> None:
         folders.fetch(generation, depot, out=out)

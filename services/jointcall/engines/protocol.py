@@ -52,10 +52,9 @@ class CalledChunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A generation in the store. Bytes of its objects: those that an earlier one brought, and those that are new."""
+    """A generation in the store, and the bytes of its objects that its parent did not bring."""
 
     generation: str
-    bytes_reused: int
     bytes_written: int
 
 

@@ -65,7 +65,7 @@ def jointcall(settings: Settings) -> Service:
     from services.jointcall import main
     from services.jointcall.engines.registry import ENGINES
 
-    ENGINES["gatk"] = _jointcall
+    ENGINES["gatk"] = ENGINES["columnar"] = _jointcall
     return wrapped(main.build(settings))
 
 
