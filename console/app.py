@@ -23,6 +23,7 @@ COMMANDS = (
     "console.commands.trace",
     "console.commands.cost",
     "console.commands.cohorts",
+    "console.commands.joint",
     "console.commands.steering",
     "console.commands.archive",
     "console.commands.services",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from services.jointcall.columnar.genotype.records import lines
 from services.jointcall.columnar.library.calling import Bases, Piece, called
 from services.jointcall.columnar.library.operations import Workplace
 from services.jointcall.columnar.library.shards import Region
-from services.jointcall.columnar.library.sinks import Sink, written_to
+from services.jointcall.columnar.library.sinks import Sink, whole_file, written_to
 from services.jointcall.columnar.library.subset import Subset
 from services.jointcall.columnar.store.generation import Generation
 
@@ -41,17 +41,6 @@ class Exported:
     files: tuple[Path, ...]
     size: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteDigest:
-    """SHA-256 of a record's line, and what it is of."""
-
-    contig: str
-    position: int
-    ref: str
-    alt: str
-    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,22 +88,21 @@ def export_shards(
     return _exported(generation, wanted, count, tuple(files), began)
 
 
-def digest(
-    at: Workplace,
-    generation: Generation,
-    wanted: Wanted,
-    *,
-    each: Callable[[SiteDigest], None] = lambda _: None,
-) -> Digest:
-    """One digest over all; `each` hears every site's."""
+def digest(at: Workplace, generation: Generation, wanted: Wanted, *, out: Path | None = None) -> Digest:
+    """One digest over all; `out` becomes a table of every site's. Raises OSError, and then there is no table."""
     total = hashlib.sha256("\t".join(columns_of(generation, wanted)).encode() + b"\n")
     count = 0
-    for contig, record in _records(at, generation, wanted):
-        one = hashlib.sha256(record).hexdigest()
-        total.update(one.encode() + b"\n")
-        count += 1
-        _, position, _, ref, alt, _ = record.split(b"\t", 5)
-        each(SiteDigest(contig=contig, position=int(position), ref=ref.decode(), alt=alt.decode(), digest=one))
+    with ExitStack() as stack:
+        table = stack.enter_context(whole_file(out)) if out is not None else None
+        if table is not None:
+            table.write(b"#CHROM\tPOS\tREF\tALT\tSHA256\n")
+        for _, record in _records(at, generation, wanted):
+            one = hashlib.sha256(record).hexdigest().encode()
+            total.update(one + b"\n")
+            count += 1
+            if table is not None:
+                contig, position, _, ref, alt, _ = record.split(b"\t", 5)
+                table.write(b"\t".join((contig, position, ref, alt, one)) + b"\n")
     return Digest(
         generation=generation.id,
         samples=len(columns_of(generation, wanted)),

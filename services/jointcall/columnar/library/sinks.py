@@ -74,6 +74,18 @@ def written_to(out: Path, *, contigs: Sequence[tuple[str, int]], level: int = LE
             rest.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_file(out: Path) -> Iterator[BinaryIO]:
+    """A file that is there under its name when it is whole, or not at all."""
+    partial = out.with_name(PARTIAL + out.name)
+    try:
+        with partial.open("wb") as sink:
+            yield sink
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def _indexes(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(path.name + ending) for ending in (".tbi", ".csi"))
 
