@@ -33,6 +33,7 @@ _ATTEMPT = re.compile(r"working/(?P<service>[a-z]+)/(?P<task>[^/]+)/(?P<incarnat
 _COLD_COPY = re.compile(
     r"archive/[0-9a-f]{2}/(?P<artifact>[0-9a-f]{64})/(?P<count>\d+)-(?P<incarnation>\d+)-(?P<epoch>\d+)"
 )
+_COLUMNS = re.compile(r"working/[a-z_]+/columnar/of-[^/]+/[^/]+/")
 _SERVICE = re.compile(r"[a-z][a-z_]{0,30}")
 _SLUG_LIMIT = 100
 
@@ -115,6 +116,11 @@ def columns(*, service: str, cohort: str, interval: str) -> str:
     if not _SERVICE.fullmatch(service):
         raise ValueError("a service name has lower-case letters")
     return checked(f"{WORKING}/{service}/columnar/of-{slug(cohort)}/{slug(interval)}")
+
+
+def of_columns(key: str) -> bool:
+    """The key lies in such a folder."""
+    return _COLUMNS.match(key) is not None
 
 
 def manifest(*, sha256: str) -> str:

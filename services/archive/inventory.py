@@ -201,6 +201,8 @@ def what(key: str) -> str:
             return "reference bundle"
         case keys.WORKING if key.startswith(f"{keys.WORKING}/manifests/"):
             return "manifest that no event names"
+        case keys.WORKING if keys.of_columns(key):
+            return "columns that freezes of a cohort share"
         case keys.LANDING | keys.WORKING | keys.RELEASED | keys.ARCHIVE:
             return f"orphan in {zone}"
         case _:

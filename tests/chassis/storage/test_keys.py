@@ -34,6 +34,10 @@ def test_an_attempt_is_found_in_its_keys() -> None:
     attempt = keys.attempt(service="jointcall", task_key="t 1", incarnation=1, epoch=12)
     assert keys.attempt_of(attempt.key("a/b")) == attempt
     assert keys.attempt_of(keys.manifest(sha256="a" * 64)) is None
+    # a cohort may be called as an attempt is
+    shared = keys.columns(service="jointcall", cohort="1-2", interval="1-3") + "/objects/x"
+    assert keys.attempt_of(shared) is None and keys.of_columns(shared)
+    assert not keys.of_columns(attempt.key("a/b"))
     assert keys.attempt_of("released/c/1/x") is None
 
 

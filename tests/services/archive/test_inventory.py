@@ -73,6 +73,7 @@ def test_artifacts_are_found_at_any_depth_and_once() -> None:
     [
         ("working/align/t/1-2/x.bam", "left by an attempt of align"),
         ("working/manifests/" + "0" * 64 + ".json", "manifest that no event names"),
+        ("working/jointcall/columnar/of-1-2/c1_1_9/objects/aa/x.arrow", "columns that freezes of a cohort share"),
         ("released/c/1/x", "orphan in released"),
         ("something/else", "not written by this system"),
     ],

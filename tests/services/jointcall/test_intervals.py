@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chassis.settings import JointcallSettings
 from contracts.values import Interval
-from services.jointcall.intervals import BASES_PER_VARIANT, Sizes, chunks, plan
+from services.jointcall.intervals import BASES_PER_VARIANT, Sizes, chunks, cover_alike, plan
 
 LENGTH = 1_000_000
 
@@ -111,6 +111,21 @@ def test_chunks_cover_the_interval_evenly(start: int, length: int, chunk_bp: int
     assert all(one.end + 1 == after.start for one, after in pairwise(cut))
     assert max(one.length for one in cut) <= chunk_bp
     assert max(one.length for one in cut) - min(one.length for one in cut) <= 1
+
+
+def test_the_columnar_engine_takes_more_at_a_time() -> None:
+    settings, many = JointcallSettings(), 11_238
+    gatk, columnar = (Sizes.of(settings, samples=many, engine=engine) for engine in ("gatk", "columnar"))
+    assert columnar == Sizes(interval_bp=1_000_000, chunk_bp=88_983)
+    assert gatk == Sizes.of(settings, samples=many)
+    assert Sizes.of(settings, samples=1, engine="columnar") == Sizes.of(settings, samples=1), "bases bound both"
+
+
+def test_intervals_that_were_cut_otherwise_cover_the_same() -> None:
+    whole = [on("c1", 1, 100), on("c2", 5, 50)]
+    assert cover_alike([on("c2", 5, 50), on("c1", 41, 100), on("c1", 1, 40)], whole)
+    assert not cover_alike([on("c1", 1, 40), on("c1", 42, 100), on("c2", 5, 50)], whole)
+    assert not cover_alike(whole[:1], whole)
 
 
 @pytest.mark.parametrize(
