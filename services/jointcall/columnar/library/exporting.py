@@ -61,7 +61,7 @@ def export(at: Workplace, generation: Generation, wanted: Wanted, *, out: Path, 
     count = 0
     with written_to(out, contigs=contigs, level=level) as sink:
         _head(sink, generation, wanted)
-        for _, record in _records(at, generation, wanted):
+        for _, record in records(at, generation, wanted):
             sink.write(record + b"\n")
             count += 1
     return _exported(generation, wanted, count, (out,), began)
@@ -96,7 +96,7 @@ def digest(at: Workplace, generation: Generation, wanted: Wanted, *, out: Path |
         table = stack.enter_context(whole_file(out)) if out is not None else None
         if table is not None:
             table.write(b"#CHROM\tPOS\tREF\tALT\tSHA256\n")
-        for _, record in _records(at, generation, wanted):
+        for _, record in records(at, generation, wanted):
             one = hashlib.sha256(record).hexdigest().encode()
             total.update(one + b"\n")
             count += 1
@@ -118,7 +118,8 @@ def columns_of(generation: Generation, wanted: Wanted) -> tuple[str, ...]:
     return wanted.subset.samples if wanted.subset is not None else generation.samples
 
 
-def _records(at: Workplace, generation: Generation, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
+def records(at: Workplace, generation: Generation, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
+    """(contig, record without its line end), in order: what the files hold behind their headers."""
     with _pieces(at, generation, wanted) as pieces:
         for piece in pieces:
             for record in _of_piece(piece, generation, wanted):
