@@ -46,8 +46,9 @@ def gvcfs(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> tuple[GvcfInp
         with gzip.open(path, "rb") as stream:
             if not stream.read(16).startswith(b"##fileformat=VCF"):
                 continue
-        (name,) = vcf.samples_of(vcf.header_of(path))
-        found[name] = path
+        header = vcf.header_of(path)
+        if any(line.startswith(b"##ALT=<ID=NON_REF") for line in header):
+            found[vcf.samples_of(header)[0]] = path
     return tuple(_indexed(name, path, folder) for name, path in found.items())
 
 

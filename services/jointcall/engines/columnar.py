@@ -307,4 +307,5 @@ def _child(generation: Generation, earlier: Generation | None) -> Generation:
     parent = earlier.id if earlier is not None else None
     if generation.parent == parent:
         return generation
-    return Generation(**{**dict(generation), "parent": parent})
+    fields = {name: getattr(generation, name) for name in Generation.model_fields}
+    return Generation(**fields | {"parent": parent})
