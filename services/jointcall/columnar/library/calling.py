@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.jointcall.columnar.genotype.streaming import Member, stretches
+from services.jointcall.columnar.genotype.streaming import REACH, Member, stretches
 from services.jointcall.columnar.genotype.stretch import Stretch
 from services.jointcall.columnar.library.shards import Region, within
 from services.jointcall.columnar.store.batch import BatchReader
@@ -18,6 +18,10 @@ from services.jointcall.columnar.store.depot import Depot
 from services.jointcall.columnar.store.generation import Batch, Generation
 from services.jointcall.columnar.store.schema import BatchPlace
 from services.jointcall.columnar.tables import Window
+
+LOOKED_BACK_BP = 32 * REACH
+"""Calling begins behind the last base in front of a region that no record reaches over: deletions that overlap one
+another in a row longer than this are none that any caller writes."""
 
 Bases = Callable[[str, int, int], bytes]
 """Of a contig, first and last base."""
@@ -33,8 +37,8 @@ class Piece:
 
 
 class Chained:
-    """A batch's windows over a shard and the ones in front of it that its files follow on: deletions from there reach
-    in. Files are opened when they are first read."""
+    """A batch's windows over a shard and those in front of it: deletions from there reach in. Files are opened when
+    first read."""
 
     def __init__(self, depot: Depot, generation: Generation, batch: Batch, shards: Sequence[int], copies: Path | None):
         self._depot, self._batch, self._copies = depot, batch, copies
@@ -113,12 +117,14 @@ def _of(bases: Bases, contig: str) -> Callable[[int, int], bytes]:
 
 
 def _followed(generation: Generation, number: int) -> tuple[int, ...]:
-    """The shard, and the one that ends where its files begin."""
-    shard = generation.shards[number]
-    before = generation.shards[number - 1] if number else None
-    if before is not None and before.contig == shard.contig and before.last + 1 == shard.first - shard.margin:
-        return number - 1, number
-    return (number,)
+    """The shard, and in front of it those that its files follow on without a gap, as far as calling may look back."""
+    first = number
+    while first and generation.shards[number].first - generation.shards[first].first < LOOKED_BACK_BP:
+        before, shard = generation.shards[first - 1], generation.shards[first]
+        if before.contig != shard.contig or before.last + 1 != shard.first - shard.margin:
+            break
+        first -= 1
+    return tuple(range(first, number + 1))
 
 
 def _member(generation: Generation, batch: Batch, reader: Chained) -> Member:
@@ -130,11 +136,13 @@ def _member(generation: Generation, batch: Batch, reader: Chained) -> Member:
 
 
 def _forget(copies: Path, generation: Generation, number: int) -> None:
-    """All copies but those of this shard, which the next one may look back into."""
+    """All copies but those that the next shard may look back into."""
+    following = min(number + 1, len(generation.shards) - 1)
     wanted = {
         f"{file.sha256}.arrow"
         for batch in generation.batches
-        for file in (batch.shards[number].blocks, batch.shards[number].variants)
+        for shard in _followed(generation, following)
+        for file in (batch.shards[shard].blocks, batch.shards[shard].variants)
     }
     for path in list(copies.iterdir()) if copies.is_dir() else ():
         if path.name not in wanted:

@@ -26,8 +26,8 @@ from tests.oracle.cohorts import write
 from tests.oracle.made import draw
 
 DEADLINE = datetime.now(UTC) + timedelta(days=30)
-SHARD_BP = 1024
-"""The narrowest: a made cohort has several, and deletions over their edges."""
+SHARD_BP = 200
+"""Far narrower than in earnest: a made cohort has several, and deletions over their edges."""
 WHOLE_BP = 1 << 20
 STEPS = ("add", "add", "withdraw", "replace", "compact", "rewrite")
 
