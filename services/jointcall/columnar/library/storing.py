@@ -43,14 +43,13 @@ def stored(
     sources: Sources,
     scratch: Path,
     told: Told,
-    streams: int = STREAMS,
 ) -> Stored:
-    """gVCFs with an index as one batch (of 1,000 samples at most), streams in batches of `streams`. Raises Rejected for
+    """gVCFs with an index as one batch (of 1,000 samples at most), streams in batches of STREAMS. Raises Rejected for
     a gVCF that is not fit; what was put until then is garbage for the collection."""
     indexed = [one for one in gvcfs if one.index is not None]
     streamed = [one for one in gvcfs if one.index is None]
     groups = [indexed[at : at + LIMIT] for at in range(0, len(indexed), LIMIT)]
-    groups += [streamed[at : at + streams] for at in range(0, len(streamed), streams)]
+    groups += [streamed[at : at + STREAMS] for at in range(0, len(streamed), STREAMS)]
     uncovered: dict[str, int] = {}
     batches = [
         _batch(depot, group, shards, fasta, sources, scratch, told, uncovered, f"batch {at + 1} of {len(groups)}")
