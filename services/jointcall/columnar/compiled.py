@@ -17,6 +17,9 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+COMPILED = ("genotype", "reading", "store")
+"""Rooms whose code is compiled, or gives constants to compiled code."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -28,7 +31,8 @@ def compiled(function: Function) -> Function:
 def _folder() -> Path:
     """`NUMBA_CACHE_DIR`, else with the other things that are fetched or made once, else among temporary files."""
     sources = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
+    here = Path(__file__).parent
+    for source in sorted([here / "tables.py", *(one for room in COMPILED for one in (here / room).glob("*.py"))]):
         sources.update(source.read_bytes())
     wanted = [os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("COHORTSTREAM_CACHE")]
     user = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.genotype.explicit import ALTS, DP, GQ, MIN_DP, ONE, PLOIDY, TWO, Records
 from services.jointcall.columnar.genotype.shapes import STAR, Shapes
-from services.jointcall.columnar.tables import ABSENT, Ints, Longs, Variants
+from services.jointcall.columnar.tables import ABSENT, Ints, Longs
 
 MOST_QUALITY = 99
 MOST_GENOTYPES = 1024
@@ -112,10 +113,10 @@ def _met(code: Ints, begin: int, count: int, one: int) -> tuple[int, Ints]:
 
 @compiled
 def local_alleles(
-    out: NDArray[np.int16], code: Ints, site: int, which: int, star: int, shapes: Shapes, variants: Variants, row: int
+    out: NDArray[np.int16], code: Ints, site: int, which: int, star: int, shapes: Shapes, records: Records, row: int
 ) -> None:
     """Fill `out` (K,) with the record's own allele for each allele of the site; <NON_REF>'s where it has none."""
-    non_ref = variants.alt_rows[row + 1] - variants.alt_rows[row] + 1
+    non_ref = records.figures[row, ALTS] + 1
     out[0] = 0
     here = which >= 0 and shapes.site[which] == site
     for k in range(1, len(code)):
@@ -131,17 +132,17 @@ def local_alleles(
 
 
 @compiled
-def phreds(out: Ints, variants: Variants, row: int, local: NDArray[np.int16], kept: Ints) -> int:
+def phreds(out: Ints, records: Records, row: int, local: NDArray[np.int16], kept: Ints) -> int:
     """Likelihoods of the genotypes of alleles `kept` (places in `local`), less the best one's, which stands behind
     them; returns how many, 0 when the record has none."""
-    begin = variants.pl_rows[row]
-    if variants.pl_rows[row + 1] == begin:
+    begin = records.pl_rows[row]
+    if records.pl_rows[row + 1] == begin:
         return 0
     g = 0
     best = np.int32(0x7FFFFFFF)
-    if variants.ploidy[row] == 1:
+    if records.figures[row, PLOIDY] == 1:
         for j in range(len(kept)):
-            out[g] = variants.pl[begin + local[kept[j]]]
+            out[g] = records.pl[begin + local[kept[j]]]
             best = min(best, out[g])
             g += 1
     else:
@@ -150,7 +151,7 @@ def phreds(out: Ints, variants: Variants, row: int, local: NDArray[np.int16], ke
             for i in range(j + 1):
                 a = np.int64(local[kept[i]])
                 low, high = min(a, b), max(a, b)
-                out[g] = variants.pl[begin + high * (high + 1) // 2 + low]
+                out[g] = records.pl[begin + high * (high + 1) // 2 + low]
                 best = min(best, out[g])
                 g += 1
     for at in range(g):
@@ -183,46 +184,61 @@ def pair(genotype: int) -> tuple[int, int]:
 
 
 # what `standing` says of a cell, by bits
-NOTHING_KNOWN = 1  # no GQ or 0, and 0/0 is likeliest or was called: no genotype is taken over from the record
-NO_READS = 2  # and no depth: no field is written either
+NOTHING_KNOWN = 1  # no genotype is taken over from the record
+NO_READS = 2  # GQ 0 and no depth: no field is written either
 STRIPPED = 4  # and likelihoods that are not all equal: it does not enter the model
+LIKELIEST = 8  # 0/0 is the likeliest genotype: what is called in the end is written without |
 
 
 @compiled
-def standing(variants: Variants, row: int) -> int:
-    if variants.gq[row] > 0:
+def standing(records: Records, row: int) -> int:
+    """Nothing is known where GQ is 0 and 0/0 is the likeliest genotype or was called, and where there are neither GQ
+    nor likelihoods that differ."""
+    gq = records.figures[row, GQ]
+    if gq > 0:
         return 0
-    begin, end = variants.pl_rows[row], variants.pl_rows[row + 1]
-    likeliest = flat = end > begin
+    begin, end = records.pl_rows[row], records.pl_rows[row + 1]
+    likeliest = flat = True
     for at in range(begin, end):
-        likeliest &= variants.pl[at] >= variants.pl[begin]
-        flat &= variants.pl[at] == variants.pl[begin]
-    unsaid = variants.gt[row, 0] <= 0 and variants.gt[row, 1] <= 0
-    if not likeliest and not unsaid:
+        likeliest &= records.pl[at] >= records.pl[begin]
+        flat &= records.pl[at] == records.pl[begin]
+    if gq == ABSENT:
+        return NOTHING_KNOWN | LIKELIEST if flat else 0
+    if not likeliest and not without_alt(records, row):
         return 0
-    if variants.dp[row] != 0 or variants.gq[row] != 0:
-        return NOTHING_KNOWN
-    return NOTHING_KNOWN | NO_READS | (0 if flat else STRIPPED)
+    known = NOTHING_KNOWN | (LIKELIEST if likeliest else 0)
+    if records.figures[row, DP] != 0:
+        return known
+    return known | NO_READS | (STRIPPED if end == begin or not flat else 0)
 
 
 @compiled
-def approximated(variants: Variants, row: int) -> bool:
+def without_alt(records: Records, row: int) -> bool:
+    """Whether the record's genotype has nothing but REF, <NON_REF>, which says no more, and missing alleles."""
+    non_ref = records.figures[row, ALTS] + 1
+    one, two = records.figures[row, ONE], records.figures[row, TWO]
+    return (one <= 0 or one == non_ref) and (two <= 0 or two == non_ref)
+
+
+@compiled
+def approximated(records: Records, row: int) -> bool:
     """Without PL a confident 0/0 enters the model by its GQ."""
     return (
-        variants.pl_rows[row + 1] == variants.pl_rows[row]
-        and variants.ploidy[row] == 2
-        and variants.gt[row, 0] == 0
-        and variants.gt[row, 1] == 0
-        and variants.gq[row] > 0
+        records.pl_rows[row + 1] == records.pl_rows[row]
+        and records.figures[row, PLOIDY] == 2
+        and records.figures[row, ONE] != ABSENT
+        and records.figures[row, TWO] != ABSENT
+        and without_alt(records, row)
+        and records.figures[row, GQ] > 0
     )
 
 
 @compiled
-def depth_of(variants: Variants, row: int) -> int:
+def depth_of(records: Records, row: int) -> int:
     """FORMAT DP as it is written: MIN_DP where there is one. ABSENT when neither is there."""
-    if variants.min_dp[row] != ABSENT:
-        return int(variants.min_dp[row])
-    return int(variants.dp[row])
+    if records.figures[row, MIN_DP] != ABSENT:
+        return int(records.figures[row, MIN_DP])
+    return int(records.figures[row, DP])
 
 
 @compiled
@@ -245,3 +261,14 @@ def doubtful(phred: Ints, genotypes: int) -> bool:
     if gq != 1:
         return gq < 1
     return best / -10.0 - (best + 1) / -10.0 < 0.1
+
+
+@compiled
+def approximate(out: Ints, k: int, gq: int) -> int:
+    """Fills `out` with the likelihoods of a 0/0 of which only GQ is known; returns how many."""
+    g = 0
+    for j in range(k):
+        for i in range(j + 1):
+            out[g] = 0 if j == 0 else (gq if i == 0 else 10 * gq)
+            g += 1
+    return g

@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from services.jointcall.columnar.compiled import compiled
 from services.jointcall.columnar.genotype import cells
+from services.jointcall.columnar.genotype.assigning import BARE, UNPHASED
 from services.jointcall.columnar.genotype.cells import Cells
+from services.jointcall.columnar.genotype.explicit import DP, FLAGS, GQ, PGT, PID, PLOIDY, PS, Records
 from services.jointcall.columnar.genotype.shapes import Shapes
-from services.jointcall.columnar.genotype.sites import BARE, TURNED_OUT, UNPHASED, Called
+from services.jointcall.columnar.genotype.sites import TURNED_OUT, Called
 from services.jointcall.columnar.genotype.walk import BARE as BLOCK_BARE
 from services.jointcall.columnar.genotype.walk import (
     EMPTY,
@@ -20,62 +22,70 @@ from services.jointcall.columnar.genotype.walk import (
     WITH_PL,
     Dense,
 )
-from services.jointcall.columnar.tables import ABSENT, PHASED, Bytes, Ints, Longs, Variants
+from services.jointcall.columnar.tables import ABSENT, PHASED, Bytes, Ints, Longs
 
 # FORMAT keys in the order in which they are written, GT in front
-AD, DP, GQ, PGT, PID, PL, PS = 1, 2, 4, 8, 16, 32, 64
-KEYS = ((AD, "AD"), (DP, "DP"), (GQ, "GQ"), (PGT, "PGT"), (PID, "PID"), (PL, "PL"), (PS, "PS"))
+KEY_AD, KEY_DP, KEY_GQ, KEY_PGT, KEY_PID, KEY_PL, KEY_PS = 1, 2, 4, 8, 16, 32, 64
+KEYS = (
+    (KEY_AD, "AD"),
+    (KEY_DP, "DP"),
+    (KEY_GQ, "GQ"),
+    (KEY_PGT, "PGT"),
+    (KEY_PID, "PID"),
+    (KEY_PL, "PL"),
+    (KEY_PS, "PS"),
+)
 
 _ONE, _G, _T = (np.uint8(ord(sign)) for sign in "1GT")
 _ZERO, _COLON, _COMMA, _TAB, _DOT, _SLASH, _BAR = (np.uint8(ord(sign)) for sign in "0:,\t./|")
 
 
 @compiled
-def layout(site: int, found: Cells, called: Called, variants: Variants, dense: Dense, kept: int) -> int:
+def layout(site: int, place: int, found: Cells, called: Called, records: Records, dense: Dense, kept: int) -> int:
     """Which FORMAT keys any sample of the site has a value for."""
     out = 0
     for sample in range(dense.form.shape[1]):
-        form = dense.form[site, sample]
+        form = dense.form[place, sample]
         if form == EMPTY or form & BLOCK_BARE:
             continue
         if form & WITH_DEPTH:
-            out |= DP
-            if dense.depth[site, sample] > 0:
-                out |= AD
+            out |= KEY_DP
+            if dense.depth[place, sample] > 0:
+                out |= KEY_AD
         if form & WITH_GQ:
-            out |= GQ
+            out |= KEY_GQ
         if form & WITH_PL:
-            out |= PL
+            out |= KEY_PL
     for cell in range(found.rows[site], found.rows[site + 1]):
         if called.state[cell] & BARE:
             continue
         row = found.row[cell]
-        depth = cells.depth_of(variants, row)
+        depth = cells.depth_of(records, row)
         if depth != ABSENT:
-            out |= DP
-        if depth > 0 or variants.ad_rows[row + 1] > variants.ad_rows[row]:
-            out |= AD
+            out |= KEY_DP
+        if depth > 0 or records.ad_rows[row + 1] > records.ad_rows[row]:
+            out |= KEY_AD
         if called.gq[cell] != ABSENT:
-            out |= GQ
-        if variants.pl_rows[row + 1] > variants.pl_rows[row]:
-            out |= PL
-        if variants.pgt[row] != ABSENT:
-            out |= PGT
-        if variants.pid[row] != ABSENT:
-            out |= PID
-        if variants.ps[row] != ABSENT:
-            out |= PS
+            out |= KEY_GQ
+        if records.pl_rows[row + 1] > records.pl_rows[row]:
+            out |= KEY_PL
+        if records.figures[row, PGT] != ABSENT:
+            out |= KEY_PGT
+        if records.figures[row, PID] != ABSENT:
+            out |= KEY_PID
+        if records.figures[row, PS] != ABSENT:
+            out |= KEY_PS
     return out
 
 
 @compiled
-def longest(site: int, found: Cells, variants: Variants, samples: int, kept: int, text_rows: Longs) -> int:
+def longest(site: int, found: Cells, records: Records, samples: int, kept: int, text_rows: Longs) -> int:
     """Bytes that the columns take at most."""
     each = 40 + 12 * kept + 12 * kept * (kept + 1) // 2
     out = samples * each
     for cell in range(found.rows[site], found.rows[site + 1]):
         row = found.row[cell]
-        for code in (variants.pgt[row], variants.pid[row]):
+        for code in (records.figures[row, PGT], records.figures[row, PID]):
             if code != ABSENT:
                 out += text_rows[code + 1] - text_rows[code]
     return out
@@ -85,6 +95,7 @@ def longest(site: int, found: Cells, variants: Variants, samples: int, kept: int
 def write(
     out: Bytes,
     site: int,
+    place: int,
     code: Ints,
     kept: Ints,
     keys: int,
@@ -93,13 +104,13 @@ def write(
     shape: Ints,
     shapes: Shapes,
     star: Ints,
-    variants: Variants,
+    records: Records,
     dense: Dense,
     text: Bytes,
     text_rows: Longs,
     at_sample: Ints,
 ) -> int:
-    """The columns of one site into `out`, a tab in front of each; returns how many bytes.
+    """The columns of one site into `out`, a tab in front of each; returns how many bytes. `place`: its row in `dense`.
 
     `code` of the site's alleles, `kept` the places of those that are written, REF first. `at_sample` (N,) is room,
     ABSENT everywhere, and left so."""
@@ -114,18 +125,18 @@ def write(
         n += 1
         cell = at_sample[sample]
         if cell == ABSENT:
-            n = _block(out, n, site, sample, len(kept), keys, dense)
+            n = _block(out, n, place, sample, len(kept), keys, dense)
         else:
             at_sample[sample] = ABSENT
             row = found.row[cell]
-            cells.local_alleles(local, code, site, shape[row], star[row], shapes, variants, row)
-            n = _cell(out, n, cell, row, local, kept, keys, called, variants, phred, text, text_rows)
+            cells.local_alleles(local, code, site, shape[row], star[row], shapes, records, row)
+            n = _cell(out, n, cell, row, local, kept, keys, called, records, phred, text, text_rows)
     return n
 
 
 @compiled
 def write_reference(
-    out: Bytes, site: int, found: Cells, called: Called, variants: Variants, dense: Dense, at_sample: Ints
+    out: Bytes, site: int, place: int, found: Cells, called: Called, records: Records, dense: Dense, at_sample: Ints
 ) -> int:
     """FORMAT and columns of a site without an ALT: GT, DP and RGQ. As `write` otherwise.
 
@@ -147,21 +158,21 @@ def write_reference(
         n += 1
         cell = at_sample[sample]
         if cell == ABSENT:
-            form = dense.form[site, sample]
+            form = dense.form[place, sample]
             if form == EMPTY:
                 out[n] = _DOT
                 n += 1
                 continue
             depth = np.int64(0)
             if form & WITH_DEPTH:
-                depth = np.int64(dense.reads[site, sample] if own else dense.depth[site, sample])
-            quality = np.int64(dense.said[site, sample]) if form & WITH_GQ else np.int64(ABSENT)
+                depth = np.int64(dense.reads[place, sample] if own else dense.depth[place, sample])
+            quality = np.int64(dense.said[place, sample]) if form & WITH_GQ else np.int64(ABSENT)
             n = _plain(out, n, form & ONE_COPY == 0, depth, quality)
         else:
             at_sample[sample] = ABSENT
             row = found.row[cell]
-            depth = np.int64(variants.dp[row] if own else cells.depth_of(variants, row))
-            n = _plain(out, n, variants.ploidy[row] == 2, depth, np.int64(variants.gq[row]))
+            depth = np.int64(records.figures[row, DP] if own else cells.depth_of(records, row))
+            n = _plain(out, n, records.figures[row, PLOIDY] == 2, depth, np.int64(records.figures[row, GQ]))
     return n
 
 
@@ -183,8 +194,8 @@ def _plain(out: Bytes, n: int, diploid: bool, depth: int, quality: int) -> int:
 
 
 @compiled
-def _block(out: Bytes, n: int, site: int, sample: int, kept: int, keys: int, dense: Dense) -> int:
-    form = dense.form[site, sample]
+def _block(out: Bytes, n: int, place: int, sample: int, kept: int, keys: int, dense: Dense) -> int:
+    form = dense.form[place, sample]
     if form == EMPTY:
         out[n] = _DOT
         return n + 1
@@ -197,8 +208,8 @@ def _block(out: Bytes, n: int, site: int, sample: int, kept: int, keys: int, den
     if form & BLOCK_BARE:
         return n
     last = n
-    depth = np.int64(dense.depth[site, sample])
-    if keys & AD:
+    depth = np.int64(dense.depth[place, sample])
+    if keys & KEY_AD:
         out[n] = _COLON
         n += 1
         if form & WITH_DEPTH and depth > 0:
@@ -210,7 +221,7 @@ def _block(out: Bytes, n: int, site: int, sample: int, kept: int, keys: int, den
         else:
             out[n] = _DOT
             n += 1
-    if keys & DP:
+    if keys & KEY_DP:
         out[n] = _COLON
         n += 1
         if form & WITH_DEPTH:
@@ -219,24 +230,24 @@ def _block(out: Bytes, n: int, site: int, sample: int, kept: int, keys: int, den
         else:
             out[n] = _DOT
             n += 1
-    if keys & GQ:
+    if keys & KEY_GQ:
         out[n] = _COLON
         n += 1
         if form & WITH_GQ:
-            n = _number(out, n, np.int64(dense.gq[site, sample]))
+            n = _number(out, n, np.int64(dense.gq[place, sample]))
             last = n
         else:
             out[n] = _DOT
             n += 1
-    for key in (PGT, PID):
+    for key in (KEY_PGT, KEY_PID):
         if keys & key:
             out[n], out[n + 1] = _COLON, _DOT
             n += 2
-    if keys & PL:
+    if keys & KEY_PL:
         out[n] = _COLON
         n += 1
         if form & WITH_PL:
-            one, two = np.int64(dense.pl1[site, sample]), np.int64(dense.pl2[site, sample])
+            one, two = np.int64(dense.pl1[place, sample]), np.int64(dense.pl2[place, sample])
             out[n] = _ZERO
             n += 1
             for j in range(1, kept):
@@ -263,30 +274,30 @@ def _cell(
     kept: Ints,
     keys: int,
     called: Called,
-    variants: Variants,
+    records: Records,
     phred: Ints,
     text: Bytes,
     text_rows: Longs,
 ) -> int:
     one, two = called.gt[cell, 0], called.gt[cell, 1]
     n = _allele(out, n, one)
-    if variants.ploidy[row] == 2:
-        out[n] = _BAR if variants.flags[row] & PHASED and not called.state[cell] & (UNPHASED | BARE) else _SLASH
+    if records.figures[row, PLOIDY] == 2:
+        out[n] = _BAR if records.figures[row, FLAGS] & PHASED and not called.state[cell] & (UNPHASED | BARE) else _SLASH
         n = _allele(out, n + 1, two)
     if called.state[cell] & BARE:
         return n
     last = n
-    depth = cells.depth_of(variants, row)
-    if keys & AD:
+    depth = cells.depth_of(records, row)
+    if keys & KEY_AD:
         out[n] = _COLON
         n += 1
-        begin = variants.ad_rows[row]
-        if variants.ad_rows[row + 1] > begin:
+        begin = records.ad_rows[row]
+        if records.ad_rows[row + 1] > begin:
             for k in range(len(kept)):
                 if k:
                     out[n] = _COMMA
                     n += 1
-                n = _number(out, n, np.int64(variants.ad[begin + local[kept[k]]]))
+                n = _number(out, n, np.int64(records.ad[begin + local[kept[k]]]))
             last = n
         elif depth > 0:
             n = _number(out, n, depth)
@@ -297,24 +308,24 @@ def _cell(
         else:
             out[n] = _DOT
             n += 1
-    if keys & DP:
+    if keys & KEY_DP:
         out[n] = _COLON
         n, last = _optional(out, n + 1, depth, last)
-    if keys & GQ:
+    if keys & KEY_GQ:
         out[n] = _COLON
         n, last = _optional(out, n + 1, np.int64(called.gq[cell]), last)
-    if keys & PGT:
+    if keys & KEY_PGT:
         out[n] = _COLON
-        n, last = _string(out, n + 1, variants.pgt[row], last, text, text_rows)
-        if variants.pgt[row] != ABSENT and one > 0 and one == two and n == last:
+        n, last = _string(out, n + 1, records.figures[row, PGT], last, text, text_rows)
+        if records.figures[row, PGT] != ABSENT and one > 0 and one == two and n == last:
             out[n - 3], out[n - 1] = _ONE, _ONE
-    if keys & PID:
+    if keys & KEY_PID:
         out[n] = _COLON
-        n, last = _string(out, n + 1, variants.pid[row], last, text, text_rows)
-    if keys & PL:
+        n, last = _string(out, n + 1, records.figures[row, PID], last, text, text_rows)
+    if keys & KEY_PL:
         out[n] = _COLON
         n += 1
-        genotypes = cells.phreds(phred, variants, row, local, kept)
+        genotypes = cells.phreds(phred, records, row, local, kept)
         if genotypes:
             for g in range(genotypes):
                 if g:
@@ -325,9 +336,9 @@ def _cell(
         else:
             out[n] = _DOT
             n += 1
-    if keys & PS:
+    if keys & KEY_PS:
         out[n] = _COLON
-        n, last = _optional(out, n + 1, np.int64(variants.ps[row]), last)
+        n, last = _optional(out, n + 1, np.int64(records.figures[row, PS]), last)
     return last
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.jointcall.columnar.compiled import compiled
-from services.jointcall.columnar.genotype.walk import KEY_HAPLOID, KEY_UNUSED
+from services.jointcall.columnar.genotype.walk import KEY_BARE, KEY_HAPLOID, KEY_UNUSED
 from services.jointcall.columnar.tables import Bytes, Ints, Longs
 
 Doubles = NDArray[np.float64]
@@ -29,10 +29,12 @@ LOG_UNIT = 2.0**30
 
 
 class Blocks(NamedTuple):
-    """What covers a site as a reference block: `plain[p]` cells with (0, p, 255+), and `times[i]` of each `key[i]`."""
+    """Kinds of reference blocks over a site: likelihoods of 0/<NON_REF> and <NON_REF>/<NON_REF> (haploid: of <NON_REF>,
+    and nothing), and how many samples have them. 0/0 has likelihood 1."""
 
-    plain: Ints
-    key: Longs
+    one: Doubles
+    two: Doubles
+    haploid: Bytes
     times: Longs
 
 
@@ -45,14 +47,40 @@ class Explicit(NamedTuple):
 
 
 @compiled
-def frequencies(blocks: Blocks, explicit: Explicit, prior: Doubles, powers: Doubles) -> tuple[Doubles, Doubles, float]:
+def blocks_of(plain: Ints, keys: Longs, times: Longs, powers: Doubles, reduced: bool) -> Blocks:
+    """`plain[p]` samples with (0, p, 255 or more) and `times[i]` with the likelihoods of `keys[i]`. Where alleles are
+    left out of the model (`reduced`), samples of which nothing is known are too."""
+    room = len(keys)
+    for p in range(256):
+        room += plain[p] > 0
+    out = Blocks(np.empty(room), np.empty(room), np.zeros(room, np.uint8), np.empty(room, np.int64))
+    n = 0
+    for p in range(256):
+        if plain[p]:
+            out.one[n], out.two[n], out.times[n] = powers[p], powers[255], plain[p]
+            n += 1
+    for at in range(len(keys)):
+        key = keys[at]
+        if key & KEY_UNUSED or (reduced and key & KEY_BARE):
+            continue
+        one, two = (key >> np.int64(16)) & np.int64(0xFFFF), key & np.int64(0xFFFF)
+        out.one[n] = powers[one] if one < len(powers) else 0.0
+        out.two[n] = powers[two] if two < len(powers) else 0.0
+        out.haploid[n] = key & KEY_HAPLOID != 0
+        out.times[n] = times[at]
+        n += 1
+    return Blocks(out.one[:n], out.two[:n], out.haploid[:n], out.times[:n])
+
+
+@compiled
+def frequencies(blocks: Blocks, explicit: Explicit, prior: Doubles) -> tuple[Doubles, Doubles, float]:
     """Allele counts of the last expectation, the frequencies from them, and by how much the count that changed most
     did. `prior` (K,) pseudocounts."""
     alleles = len(prior)
     f = np.full(alleles, 1.0 / alleles)
     before = np.zeros(alleles)
     while True:
-        counts = _expected(blocks, explicit, f, powers)
+        counts = _expected(blocks, explicit, f)
         change = 0.0
         for k in range(alleles):
             change = max(change, abs(counts[k] - before[k]))
@@ -67,24 +95,14 @@ def frequencies(blocks: Blocks, explicit: Explicit, prior: Doubles, powers: Doub
 
 
 @compiled
-def _expected(blocks: Blocks, explicit: Explicit, f: Doubles, powers: Doubles) -> Doubles:
+def _expected(blocks: Blocks, explicit: Explicit, f: Doubles) -> Doubles:
     alleles = len(f)
     total = np.zeros(alleles, np.int64)
-    for p in range(1, 256):
-        if blocks.plain[p]:
-            _add_block(total, f, powers[p], powers[255], blocks.plain[p])
-    for at in range(len(blocks.key)):
-        key = blocks.key[at]
-        if key & KEY_UNUSED:
-            continue
-        l1 = (
-            powers[(key >> np.int64(16)) & np.int64(0xFFFF)] if (key >> np.int64(16)) & np.int64(0xFFFF) < 3200 else 0.0
-        )
-        if key & KEY_HAPLOID:
-            _add_haploid_block(total, f, l1, blocks.times[at])
+    for at in range(len(blocks.one)):
+        if blocks.haploid[at]:
+            _add_haploid_block(total, f, blocks.one[at], blocks.times[at])
         else:
-            l2 = powers[key & np.int64(0xFFFF)] if key & np.int64(0xFFFF) < 3200 else 0.0
-            _add_block(total, f, l1, l2, blocks.times[at])
+            _add_block(total, f, blocks.one[at], blocks.two[at], blocks.times[at])
     mine = np.empty(alleles)
     for cell in range(len(explicit.ploidy)):
         mine[:] = 0.0
@@ -138,24 +156,16 @@ def absences(blocks: Blocks, explicit: Explicit, f: Doubles, star: int, powers: 
     total = np.zeros(alleles, np.int64)
     with_star = f[star] if star > 0 else 0.0
     two = alleles == 2 and star < 0
-    for p in range(1, 256):
-        if blocks.plain[p]:
-            _absent_block(total, f, with_star, powers[p], powers[255], blocks.plain[p], two)
-    for at in range(len(blocks.key)):
-        key = blocks.key[at]
-        if key & KEY_UNUSED:
-            continue
-        p1, p2 = (key >> np.int64(16)) & np.int64(0xFFFF), key & np.int64(0xFFFF)
-        l1 = powers[p1] if p1 < 3200 else 0.0
-        l2 = powers[p2] if p2 < 3200 else 0.0
-        if key & KEY_HAPLOID:
+    for at in range(len(blocks.one)):
+        if blocks.haploid[at]:
+            l1 = blocks.one[at]
             whole = f[0] + (1.0 - f[0]) * l1
             total[0] += _logged((f[0] + with_star * l1) / whole, 0) * blocks.times[at]
             if not two:
                 for k in range(1, alleles):
                     total[k] += _logged((f[0] + (1.0 - f[0] - f[k]) * l1) / whole, 0) * blocks.times[at]
         else:
-            _absent_block(total, f, with_star, l1, l2, blocks.times[at], two)
+            _absent_block(total, f, with_star, blocks.one[at], blocks.two[at], blocks.times[at], two)
     for cell in range(len(explicit.ploidy)):
         whole = _weight(explicit, cell, f, -1, -2, powers)[0]
         part, below = _weight(explicit, cell, f, -1, star, powers)

@@ -14,7 +14,7 @@ MOST_READS = 200
 LEAST_P = 1e-320
 SLACK = 1.0 - 10e-7
 """Tables whose probability is this close to the observed one's count as equally likely."""
-CERTAIN_HET = 1e-59
+CERTAIN_HET = 1e-16
 CERTAIN_HET_PHRED = 160.0
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import inf, isnan
+from math import inf, isinf, isnan
 
 import numpy as np
 
 from services.jointcall.columnar.genotype import columns, measures
+from services.jointcall.columnar.genotype.model import CONFIDENCE
 from services.jointcall.columnar.genotype.numbers import fixed, general, quality
-from services.jointcall.columnar.genotype.sites import CONFIDENCE, TURNED_OUT, VARIANT, Called
+from services.jointcall.columnar.genotype.sites import REFERENCE_ONLY, TURNED_OUT, VARIANT, Called
 from services.jointcall.columnar.genotype.stretch import Stretch
 from services.jointcall.columnar.tables import ABSENT, RANKED, Ints
 from services.jointcall.engines.jitter import HIGH_QD, drawn
@@ -23,7 +24,7 @@ def lines(stretch: Stretch, *, contig: str, samples: int, sites_only: bool = Fal
     text_rows = np.zeros(len(stretch.strings) + 1, np.int64)
     np.cumsum([len(one) for one in stretch.strings], out=text_rows[1:])
     buffer = np.empty(1 << 16, np.uint8)
-    for site in np.flatnonzero(called.written):
+    for place, site in enumerate(stretch.written):
         begin, end = stretch.alleles.rows[site], stretch.alleles.rows[site + 1]
         code = stretch.alleles.code[begin:end]
         kept = np.flatnonzero(called.allele_kept[begin:end]).astype(np.int32)
@@ -33,17 +34,20 @@ def lines(stretch: Stretch, *, contig: str, samples: int, sites_only: bool = Fal
         if sites_only:
             yield head
             continue
-        if called.written[site] != VARIANT:
-            length = columns.write_reference(buffer, site, stretch.cells, called, stretch.variants, stretch.dense, room)
+        if called.written[site] in (REFERENCE_ONLY, TURNED_OUT):
+            length = columns.write_reference(
+                buffer, site, place, stretch.cells, called, stretch.records, stretch.dense, room
+            )
             yield b"%s\t%s" % (head, bytes(buffer[:length]))
             continue
-        keys = columns.layout(site, stretch.cells, called, stretch.variants, stretch.dense, len(kept))
-        need = columns.longest(site, stretch.cells, stretch.variants, samples, len(kept), text_rows)
+        keys = columns.layout(site, place, stretch.cells, called, stretch.records, stretch.dense, len(kept))
+        need = columns.longest(site, stretch.cells, stretch.records, samples, len(kept), text_rows)
         if need > len(buffer):
             buffer = np.empty(2 * need, np.uint8)
         length = columns.write(
             buffer,
             site,
+            place,
             code,
             kept,
             keys,
@@ -52,7 +56,7 @@ def lines(stretch: Stretch, *, contig: str, samples: int, sites_only: bool = Fal
             stretch.shape,
             stretch.shapes,
             stretch.star,
-            stretch.variants,
+            stretch.records,
             stretch.dense,
             text,
             text_rows,
@@ -102,7 +106,6 @@ def _reference(called: Called, site: int, contig: str, position: int, ref: str) 
 
 def _fields(called: Called, site: int, alts: list[int]) -> dict[str, str]:
     number = int(called.number[site])
-    mle_number = int(called.mle_number[site])
     mle = [int(called.allele_mle[at]) for at in alts]
     counts = [int(called.allele_count[at]) for at in alts]
     fields = {
@@ -111,7 +114,7 @@ def _fields(called: Called, site: int, alts: list[int]) -> dict[str, str]:
         "AN": str(number),
         "DP": str(int(called.depth[site])),
         "MLEAC": ",".join(str(one) for one in mle),
-        "MLEAF": ",".join(general(min(1.0, one / mle_number) if mle_number else float("nan")) for one in mle),
+        "MLEAF": ",".join(general(min(1.0, one / number) if number else float("nan")) for one in mle),
     }
     fields |= _medians(called, site)
     strand = called.strand[site]
@@ -122,7 +125,7 @@ def _fields(called: Called, site: int, alts: list[int]) -> dict[str, str]:
         fields["SOR"] = fixed(measures.strand_odds_ratio(a, b, c, d), 3)
     if not isnan(called.excess_het[site]):
         fields["ExcessHet"] = fixed(float(called.excess_het[site]), 4)
-    if not isnan(called.inbreeding[site]):
+    if not isinf(called.inbreeding[site]):
         fields["InbreedingCoeff"] = fixed(float(called.inbreeding[site]), 4)
     return fields
 
@@ -131,11 +134,11 @@ def _medians(called: Called, site: int) -> dict[str, str]:
     """What is put together from the samples' own INFO. MQ from its raw sums where there are any."""
     fields = {}
     for place, name in enumerate(RANKED):
-        value = float(called.ranked[site, place])
+        value = float(str(called.ranked[site, place]))  # the shortest decimal of the float32
         if not isnan(value):
             fields[name] = str(int(value)) if name == "MQ0" else general(value)
-    if called.mq_depth[site] != ABSENT:
-        fields["MQ"] = fixed(measures.rms(called.mq_sum[site], called.mq_depth[site]), 2)
+    if called.squares[site, 1] != ABSENT:
+        fields["MQ"] = fixed(measures.rms(*called.squares[site]), 2)
     return fields
 
 

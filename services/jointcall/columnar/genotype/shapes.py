@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.genotype.explicit import PLOIDY, Records
 from services.jointcall.columnar.tables import ABSENT, Bytes, Ints, Longs, Variants
 
 STAR = 0
@@ -42,7 +43,7 @@ def shapes_of(variants: Variants, strings: list[bytes]) -> tuple[Ints, Shapes, S
     """The shape of each record, the shapes and the sites. `strings` grows by the alleles that are new.
 
     A record's own `end` may be longer than its REF; the shape's is the longest."""
-    hashes = _hashes(variants)
+    hashes = _hashes(variants.start, variants.ref, variants.alt_rows, variants.alt)
     _, first, shape = np.unique(hashes, return_index=True, return_inverse=True)
     order = np.argsort(variants.start[first], kind="stable").astype(np.int32)
     place = np.empty_like(order)
@@ -108,7 +109,7 @@ def _gone(ref: bytes, alts: list[bytes]) -> list[bool]:
 
 
 @compiled
-def stars_of(variants: Variants, shape: Ints, shapes: Shapes) -> Ints:
+def stars_of(records: Records, shape: Ints, shapes: Shapes) -> Ints:
     """Of each record, the local allele that is `*` at sites that it spans: the deletion that is likeliest when there is
     nothing else, the first of equals; ABSENT when it has none."""
     out = np.full(len(shape), np.int32(ABSENT), np.int32)
@@ -117,14 +118,14 @@ def stars_of(variants: Variants, shape: Ints, shapes: Shapes) -> Ints:
         if which < 0:
             continue
         begin = shapes.rows[which]
-        pl, pl_end = variants.pl_rows[row], variants.pl_rows[row + 1]
+        pl, pl_end = records.pl_rows[row], records.pl_rows[row + 1]
         least = np.int32(0x7FFFFFFF)
         for at in range(begin, shapes.rows[which + 1]):
             if not shapes.deletion[at]:
                 continue
             allele = at - begin + 1
-            place = allele if variants.ploidy[row] == 1 else (allele + 1) * (allele + 2) // 2 - 1
-            mine = variants.pl[pl + place] if pl + place < pl_end else np.int32(0x7FFFFFFE)
+            place = allele if records.figures[row, PLOIDY] == 1 else (allele + 1) * (allele + 2) // 2 - 1
+            mine = records.pl[pl + place] if pl + place < pl_end else np.int32(0x7FFFFFFE)
             if mine < least:
                 least = mine
                 out[row] = allele
@@ -140,12 +141,12 @@ def _code(text: bytes, codes: dict[bytes, int], strings: list[bytes]) -> int:
 
 
 @compiled
-def _hashes(variants: Variants) -> NDArray[np.uint64]:
-    out = np.empty(len(variants.start), np.uint64)
+def _hashes(start: Ints, ref: Ints, alt_rows: Longs, alt: Ints) -> NDArray[np.uint64]:
+    out = np.empty(len(start), np.uint64)
     for row in range(len(out)):
-        h = _mixed(np.uint64(variants.start[row]), np.uint64(variants.ref[row]))
-        for at in range(variants.alt_rows[row], variants.alt_rows[row + 1]):
-            h = _mixed(h, np.uint64(variants.alt[at] + 1))
+        h = _mixed(np.uint64(start[row]), np.uint64(ref[row]))
+        for at in range(alt_rows[row], alt_rows[row + 1]):
+            h = _mixed(h, np.uint64(alt[at] + 1))
         out[row] = h
     return out
 
@@ -160,22 +161,22 @@ def _mixed(a: np.uint64, b: np.uint64) -> np.uint64:
 
 
 def _require_same(variants: Variants, shape: Ints, first: Longs) -> None:
-    if _differing(variants, shape, first) >= 0:
+    if _differing(variants.start, variants.ref, variants.alt_rows, variants.alt, shape, first) >= 0:
         raise ArithmeticError("two shapes have the same hash; genotype a smaller stretch")
 
 
 @compiled
-def _differing(variants: Variants, shape: Ints, first: Longs) -> int:
+def _differing(start: Ints, ref: Ints, alt_rows: Longs, alt: Ints, shape: Ints, first: Longs) -> int:
     """A record that is not of the shape that it was given, or -1."""
     for row in range(len(shape)):
         other = first[shape[row]]
-        if variants.start[row] != variants.start[other] or variants.ref[row] != variants.ref[other]:
+        if start[row] != start[other] or ref[row] != ref[other]:
             return row
-        a, b = variants.alt_rows[row], variants.alt_rows[other]
-        n = variants.alt_rows[row + 1] - a
-        if n != variants.alt_rows[other + 1] - b:
+        a, b = alt_rows[row], alt_rows[other]
+        n = alt_rows[row + 1] - a
+        if n != alt_rows[other + 1] - b:
             return row
         for at in range(n):
-            if variants.alt[a + at] != variants.alt[b + at]:
+            if alt[a + at] != alt[b + at]:
                 return row
     return -1

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from services.jointcall.columnar.genotype import walk as walking
 from services.jointcall.columnar.genotype.cells import Alleles, Cells, alleles_of, sorted_cells
+from services.jointcall.columnar.genotype.explicit import Records, records_of
 from services.jointcall.columnar.genotype.powers import likelihoods
 from services.jointcall.columnar.genotype.shapes import FIRST_STRINGS, Shapes, Sites, shapes_of, stars_of
-from services.jointcall.columnar.genotype.sites import Called, Pooled, call
+from services.jointcall.columnar.genotype.sites import LEFT_OUT, NOT_WRITTEN, Called, Pooled, call
 from services.jointcall.columnar.genotype.walk import Dense, Found, walk
 from services.jointcall.columnar.tables import (
     ABSENT,
@@ -26,6 +27,7 @@ from services.jointcall.columnar.tables import (
     Blocks,
     Bytes,
     Ints,
+    Longs,
     Variants,
     Window,
 )
@@ -42,7 +44,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """Called sites, by position, with all that is needed to write them. `strings` are what allele codes name."""
+    """Called sites, by position, with all that is needed to write them. `strings` are what allele codes name; `written`
+    are the places of the sites that are records, and the rows of `dense`."""
 
     positions: Ints
     strings: list[bytes]
@@ -52,7 +55,9 @@ class Stretch:
     shapes: Shapes
     star: Ints
     variants: Variants
+    records: Records
     called: Called
+    written: Ints
     dense: Dense
     open_until: int
 
@@ -80,12 +85,11 @@ def genotype(
     if bases:
         shapes, sites = _every(shapes, sites, bases, first, strings)
     m = len(sites.position)
-    out = walking.dense(m if want_dense else 0, samples)
     plain = np.zeros((m, 256), np.int32)
     depths, covered = np.zeros(m, np.int64), np.zeros(m, np.int64)
     found: list[Found] = []
     for piece, offset in zip(pieces, offsets, strict=True):
-        found.append(_walked(piece, offset, sites.position, plain, depths, covered, want_dense, out))
+        found.append(_walked(piece, offset, sites.position, plain, depths, covered, None))
     variants, singles = _with_blocks(variants, pieces, found)
     shape = np.concatenate([shape, np.full(len(singles[0]), ABSENT, np.int32)])
     cells = sorted_cells(
@@ -95,10 +99,11 @@ def genotype(
         np.concatenate([*(one.cell_sample for one in found), singles[1]]),
         np.concatenate([*(one.cell_row for one in found), singles[2]]),
     )
-    star = stars_of(variants, shape, shapes)
+    records = records_of(variants)
+    star = stars_of(records, shape, shapes)
     alleles = alleles_of(sites.reference, cells, shape, shapes, star)
     rows, key, count = _counted(m, [one.odd_site for one in found], [one.odd_key for one in found])
-    pooled = Pooled(plain, rows, key, count, depths, covered)
+    pooled = Pooled(plain, rows, key, count, depths, covered, (covered > 0) | (np.diff(rows) > 0))
     lengths = np.array([len(text) for text in strings], np.int32)[alleles.code]
     called, still_open = call(
         sites.position,
@@ -108,12 +113,15 @@ def genotype(
         shape,
         shapes,
         star,
-        variants,
+        records,
+        np.stack((variants.mq_sum, variants.mq_depth), axis=1),
+        variants.ranked,
         pooled,
         likelihoods(),
         open_until,
         bool(bases),
     )
+    written = np.flatnonzero((called.written != NOT_WRITTEN) & (called.written != LEFT_OUT)).astype(np.int32)
     return Stretch(
         positions=sites.position,
         strings=strings,
@@ -123,8 +131,10 @@ def genotype(
         shapes=shapes,
         star=star,
         variants=variants,
+        records=records,
         called=called,
-        dense=out,
+        written=written,
+        dense=_dense(pieces, sites.position[written], samples) if want_dense else walking.dense(0, samples),
         open_until=int(still_open),
     )
 
@@ -151,24 +161,25 @@ def _every(shapes: Shapes, sites: Sites, bases: bytes, first: int, strings: list
 
 
 def _walked(
-    piece: Piece, offset: int, positions: Ints, plain: Ints, depths: Any, covered: Any, want_dense: bool, out: Dense
+    piece: Piece, offset: int, positions: Ints, plain: Ints, depths: Longs, covered: Longs, out: Dense | None
 ) -> Found:
     window = piece.window
     begin, end = np.searchsorted(positions, [window.first, window.last + 1])
     here = slice(begin, end)
-    shown = Dense(*(column[here] for column in out)) if want_dense else out
     found = walk(
         window.first,
         window.blocks,
-        window.variants,
+        window.variants.rows,
+        window.variants.start,
+        window.variants.end,
         positions[here],
         piece.columns,
         piece.masked,
         plain[here],
         depths[here],
         covered[here],
-        want_dense,
-        shown,
+        out is not None,
+        Dense(*(column[here] for column in out)) if out else walking.dense(0, 0),
     )
     return found._replace(
         cell_site=found.cell_site + np.int32(begin),
@@ -177,6 +188,16 @@ def _walked(
         odd_site=found.odd_site + np.int32(begin),
         block_site=found.block_site + np.int32(begin),
     )
+
+
+def _dense(pieces: Sequence[Piece], positions: Ints, samples: int) -> Dense:
+    """Of the sites that are written alone: most candidates are not, and these columns are the most of the memory."""
+    m = len(positions)
+    out = walking.dense(m, samples)
+    plain, depths, covered = np.zeros((m, 256), np.int32), np.zeros(m, np.int64), np.zeros(m, np.int64)
+    for piece in pieces:
+        _walked(piece, 0, positions, plain, depths, covered, out)
+    return out
 
 
 def _counted(m: int, sites: list[Ints], keys: list[Any]) -> tuple[Any, Any, Any]:

@@ -25,7 +25,6 @@ from services.jointcall.columnar.tables import (
     Ints,
     Longs,
     Shorts,
-    Variants,
 )
 
 SATURATED = 255
@@ -101,7 +100,9 @@ def _grown(array: NDArray[Any], least: int) -> NDArray[Any]:
 def walk(
     first: int,
     blocks: Blocks,
-    variants: Variants,
+    rows: Longs,
+    starts: Ints,
+    ends: Ints,
     positions: Ints,
     columns: Ints,
     masked: Bytes,
@@ -113,8 +114,9 @@ def walk(
 ) -> Found:
     """One batch's window, whose first base is `first`, against the sites at `positions` (ascending, of this window).
 
-    `columns[i]` is sample i's place in the cohort. Adds to `plain` (m, 256), to `depths` (m,) the reads of blocks, and
-    to `covered` (m,) the chromosomes that a called block has there. Fills `out` where `want_dense`."""
+    `rows`, `starts` and `ends` are those of the window's explicit records. `columns[i]` is sample i's place in the
+    cohort. Adds to `plain` (m, 256), to `depths` (m,) the reads of blocks, and to `covered` (m,) the chromosomes
+    that a called block has there. Fills `out` where `want_dense`."""
     cell_site, cell_sample, cell_row = np.empty(64, np.int32), np.empty(64, np.int32), np.empty(64, np.int32)
     odd_site, odd_key = np.empty(64, np.int32), np.empty(64, np.int64)
     block_site, block_sample, block_row = np.empty(16, np.int32), np.empty(16, np.int32), np.empty(16, np.int32)
@@ -124,7 +126,7 @@ def walk(
         if masked[sample]:
             continue
         b, b_end = blocks.rows[sample], blocks.rows[sample + 1]
-        v, v_end = variants.rows[sample], variants.rows[sample + 1]
+        v, v_end = rows[sample], rows[sample + 1]
         column = columns[sample]
         b_start = np.int64(-1)  # of block b - 1, the last one that starts at or before the site
         b_stop = np.int64(first) - 1
@@ -136,10 +138,10 @@ def walk(
                 b_stop = next_start + np.int64(blocks.length[b]) - 1
                 b += 1
                 next_start = b_stop + 1 + np.int64(blocks.gap[b]) if b < b_end else np.int64(1) << 40
-            while v < v_end and variants.start[v] <= at:
+            while v < v_end and starts[v] <= at:
                 v += 1
-            if v > variants.rows[sample] and np.int64(variants.start[v - 1]) >= b_start:
-                if variants.end[v - 1] >= at:
+            if v > rows[sample] and np.int64(starts[v - 1]) >= b_start:
+                if ends[v - 1] >= at:
                     if cells == len(cell_site):
                         cell_site = _grown(cell_site, cells)
                         cell_sample = _grown(cell_sample, cells)
@@ -222,7 +224,7 @@ def _kind(form: int, gq: int, dp: int, pl1: int, pl2: int) -> tuple[int, int, in
         flat = pl1 == 0 and (haploid or pl2 == 0)
         quality = min(99, pl1) if haploid else min(99, pl1, pl2)
         shown |= WITH_PL
-        if form & HAS_GQ:
+        if form & HAS_GQ or pl1 + (0 if haploid else pl2) > 1:
             shown |= WITH_GQ
         if no_quality and no_depth:
             return key | KEY_UNCALLED | (KEY_BARE if flat else KEY_UNUSED), BARE | shown, 0
