@@ -108,11 +108,14 @@ def _perform(
     from chassis.tools.gatk import PINS
     from console.demo.journey import Journey
     from console.demo.shown import live
+    from console.demo.warming import warming
     from console.site import running_site
     from deploy.embedded.progress import drawn
 
     jars.fetch_with_bar(jars.load(PINS), None, console)
     with contextlib.ExitStack() as leaving:
+        if (engine or settings.jointcall.engine) == "columnar":
+            leaving.enter_context(warming())
         with drawn(console) as progress:
             running = leaving.enter_context(
                 running_site(settings, object_store=True, progress=progress, durable=False, grace_s=GRACE_S)

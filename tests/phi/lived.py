@@ -30,6 +30,7 @@ from console import commands_out
 from console.app import build
 from console.site import running_site
 from console.supervisor import SERVICES, Planned
+from services.jointcall.columnar.warm import warm
 from tests.phi import planted, searched
 from tests.phi.searched import Found, Kept
 from tests.support.flow import material
@@ -64,6 +65,8 @@ class Lived:
 def live(folder: Path, *, seeded: bool, confidential: bool) -> Lived:
     """Start the site, live, stop it. Seeded engines take seconds, the real ones most of a minute."""
     (folder / "runs").mkdir(parents=True)
+    if not seeded:
+        warm()  # what a freeze with the real engine would wait for on its first run
     plan = tuple(
         Planned(service=service, role=role, builder=builder_of(service) if seeded else None)  # type: ignore[arg-type]
         for role in ("consume", "work")

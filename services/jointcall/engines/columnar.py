@@ -41,6 +41,7 @@ from services.jointcall.columnar.store.generation import (
     Shard,
 )
 from services.jointcall.columnar.store.schema import SCHEMA_VERSION
+from services.jointcall.columnar.warm import warm
 from services.jointcall.engines.gather import gather
 from services.jointcall.engines.gvcf import contigs_of, require_distinct, require_some
 from services.jointcall.engines.protocol import CalledChunk, GvcfInput, IntervalCounts, Kept
@@ -122,6 +123,7 @@ class ColumnarEngine:
     ) -> tuple[GvcfInput, ...]:
         if out.exists():
             raise FileExistsError(f"{out} is there already; a generation is written once")
+        warm()
         earlier = GenerationFolder(generation).read() if generation is not None else None
         if earlier is None:
             require_some(batch, interval=interval)
@@ -225,6 +227,7 @@ class ColumnarEngine:
         self, *, generation: Path, chunk: Interval, reference: LocalReference, out: Path, scratch: Path
     ) -> CalledChunk:
         """`*` at the chunk's edge is right by itself: calling begins in front of it, where no record reaches over."""
+        warm()
         found = GenerationFolder(generation).read()
         (shard,) = found.shards
         if shard.contig != chunk.contig or not shard.first <= chunk.start <= chunk.end <= shard.last:

@@ -14,6 +14,7 @@ from chassis.reference.model import Bundle
 from contracts.events import CohortFrozen, FreezeFailed, GvcfReady, IntervalGenotyped, Reuse, Selection
 from contracts.values import ArtifactKind
 from deploy.embedded.stack import Endpoints
+from services.jointcall.columnar.warm import warm
 from services.jointcall.engines.protocol import GvcfInput
 from services.jointcall.main import BUILDER
 from tests.services.jointcall.engines.written import block, het, sequence, write_gvcf
@@ -80,6 +81,7 @@ def gvcf(folder: Path, name: str, places: Sequence[int]) -> GvcfInput:
 
 @pytest.fixture(scope="module")
 async def cohorts(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cohorts]:
+    warm()  # nobody below has the patience for it
     folder = tmp_path_factory.mktemp("cohorts")
     fasta = folder / "c1.fa"
     fasta.write_text(f">c1\n{BASES}\n")
