@@ -12,6 +12,7 @@ import fcntl
 import platform
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 WHOLE = "whole"
@@ -42,8 +43,9 @@ _HEADER = """##fileformat=VCFv4.2
 
 def warm() -> None:
     """Return when everything is compiled. At once where it is."""
-    from services.jointcall.columnar.compiled import numba  # decides where
+    import numba
 
+    import_module("services.jointcall.columnar.compiled")  # decides where
     folder = Path(vars(numba.config)["CACHE_DIR"])
     marker = folder / f"{WHOLE}-{platform.machine()}"
     if marker.exists():
