@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.jointcall.columnar.compiled import compiled
-from services.jointcall.columnar.genotype import assigning, cells, combining, frequency, model, spreading
+from services.jointcall.columnar.genotype import assigning, cells, combining, frequency, model, pruning, spreading
 from services.jointcall.columnar.genotype.cells import Alleles, Cells
 from services.jointcall.columnar.genotype.explicit import ALTS, GQ, ONE, PLOIDY, Records
 from services.jointcall.columnar.genotype.shapes import STAR, Shapes
@@ -121,6 +121,10 @@ def call(
             out.written[site] = REFERENCE_ONLY
         if k < 2 or depth == 0:
             continue
+        keys = pooled.key[pooled.rows[site] : pooled.rows[site + 1]]
+        times = pooled.times[pooled.rows[site] : pooled.rows[site + 1]]
+        if not all_sites and pruning.hopeless(k, rows, records, pooled.plain[site], keys, times, powers):
+            continue
         local = np.empty((c1 - c0, k), np.int16)
         standing = np.empty(c1 - c0, np.uint8)
         for cell, row in enumerate(rows):
@@ -129,8 +133,6 @@ def call(
         if _lacking(rows, records, local):
             out.written[site] = LEFT_OUT
             continue
-        keys = pooled.key[pooled.rows[site] : pooled.rows[site + 1]]
-        times = pooled.times[pooled.rows[site] : pooled.rows[site + 1]]
         considered = model.considered(k, rows, records, local, standing)
         blocks = frequency.blocks_of(pooled.plain[site], keys, times, powers, len(considered) < k)
         kept, qual, near = model.model(
