@@ -153,7 +153,8 @@ def begun(*, reference: Reference, shards: Iterable[Shard], batches: Iterable[Ba
 
 def added(generation: Generation, batches: Iterable[Batch]) -> Generation:
     """With more samples. Raises Rejected COHORT_DUPLICATE where one is there already."""
-    return _next(generation, operation="add", batches=(*generation.batches, *batches))
+    fresh, masks = _brought(generation, batches, masks=generation.masks)
+    return _next(generation, operation="add", batches=(*generation.batches, *fresh), masks=masks)
 
 
 def withdrawn(generation: Generation, samples: Collection[str], *, deadline: datetime) -> Generation:
@@ -166,10 +167,9 @@ def replaced(generation: Generation, batches: Iterable[Batch], *, deadline: date
     """With other gVCFs for samples that are there: the old rows masked and the new ones added, in one step."""
     new = tuple(batches)
     names = [name for batch in new for name in batch.names]
-    masks = _masks(generation, names, deadline=deadline, why="replaced")
-    return _next(
-        generation, operation="replace", batches=(*generation.batches, *new), masks=(*generation.masks, *masks)
-    )
+    old = _masks(generation, names, deadline=deadline, why="replaced")
+    fresh, masks = _brought(generation, new, masks=generation.masks)
+    return _next(generation, operation="replace", batches=(*generation.batches, *fresh), masks=(*masks, *old))
 
 
 def regrouped(
@@ -223,6 +223,21 @@ def parsed(content: bytes, *, sha256: str, where: str) -> Generation:
         return Generation.model_validate_json(content)
     except ValidationError as error:
         raise _unreadable(where, f"{error.error_count()} fields are not as the schema says") from error
+
+
+def _brought(
+    generation: Generation, batches: Iterable[Batch], *, masks: tuple[Mask, ...]
+) -> tuple[tuple[Batch, ...], tuple[Mask, ...]]:
+    """The batches that are not there, and the masks that stay. One that is there with all of its samples masked (the
+    same gVCFs come back after they were withdrawn or replaced) is not stored twice: it counts again."""
+    fresh, again = [], set()
+    for batch in batches:
+        there = next((held for held in generation.batches if held.id == batch.id), None)
+        if there is None or generation.counting(there):
+            fresh.append(batch)
+        else:
+            again.add(batch.id)
+    return tuple(fresh), tuple(mask for mask in masks if mask.batch not in again)
 
 
 def _next(

@@ -172,6 +172,24 @@ def test_generations_are_found_by_id_number_and_hold(cohort: People, at: Workpla
             named(at.depot, name)
 
 
+def test_the_same_gvcf_comes_back(cohort: People, at: Workplace) -> None:
+    """Its batch is there already, masked: it counts again, and nothing is stored twice."""
+    operations.import_first(at, own(cohort, 0, 2), reference=cohort.fasta)
+    operations.add(at, own(cohort, 2, 3), reference=cohort.fasta)
+    whole, name = digest(at), list(cohort.own)[2]
+    operations.withdraw(at, [name], deadline=DEADLINE)
+    done = operations.add(at, own(cohort, 2, 3), reference=cohort.fasta)
+    assert (done.samples, done.batches, done.written) == (3, 2, 0)
+    assert digest(at) == whole and current(at.depot).masks == ()
+    operations.replace(at, [str(cohort.other[name])], reference=cohort.fasta, deadline=DEADLINE)
+    assert digest(at) != whole
+    operations.replace(at, own(cohort, 2, 3), reference=cohort.fasta, deadline=DEADLINE)
+    assert digest(at) == whole and len(current(at.depot).masks) == 1
+    # the very gVCF that counts replaces nothing
+    with pytest.raises(Rejected, match="COHORT_DUPLICATE"):
+        operations.replace(at, own(cohort, 2, 3), reference=cohort.fasta, deadline=DEADLINE)
+
+
 def test_all_may_be_withdrawn(cohort: People, at: Workplace) -> None:
     operations.import_first(at, own(cohort, 0, 2), reference=cohort.fasta)
     operations.withdraw(at, current(at.depot).samples, deadline=DEADLINE)
