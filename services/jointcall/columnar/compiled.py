@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 
 COMPILED = ("genotype", "reading", "store")
 """Rooms whose code is compiled, or gives constants to compiled code."""
+
+Whole = int | np.integer[Any]
+"""A whole number in compiled code, of whatever width."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -47,4 +51,4 @@ def _folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="cohortstream-compiled-"))
 
 
-numba.config.CACHE_DIR = str(_folder())
+setattr(numba.config, "CACHE_DIR", str(_folder()))  # noqa: B010  # numba makes its settings at import

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import Whole, compiled
 from services.jointcall.columnar.genotype import cells
 from services.jointcall.columnar.genotype.explicit import ALTS, GQ, ONE, PLOIDY, Records
 from services.jointcall.columnar.tables import ABSENT, Bytes, Ints
@@ -28,7 +28,7 @@ def genotypes(
     records: Records,
     local: NDArray[np.int16],
     standing: Bytes,
-) -> tuple[int, int]:
+) -> tuple[Whole, Whole]:
     """Fills `gt`, `gq` and `state` of the site's cells and adds to `count` (K,) the copies of each allele. Returns how
     many alleles are called, and the reads that QD divides by."""
     phred = np.empty(len(kept) * (len(kept) + 1) // 2 + 1, np.int32)
@@ -113,7 +113,7 @@ def _lost(records: Records, row: int, local: NDArray[np.int16], kept: Ints) -> b
 
 
 @compiled
-def _reads(records: Records, row: int, local: NDArray[np.int16], kept: Ints) -> tuple[int, int]:
+def _reads(records: Records, row: int, local: NDArray[np.int16], kept: Ints) -> tuple[Whole, Whole]:
     begin = records.ad_rows[row]
     if records.ad_rows[row + 1] == begin:
         depth = max(0, cells.depth_of(records, row))

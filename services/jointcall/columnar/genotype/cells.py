@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import Whole, compiled
 from services.jointcall.columnar.genotype.explicit import ALTS, DP, GQ, MIN_DP, ONE, PLOIDY, TWO, Records
 from services.jointcall.columnar.genotype.shapes import STAR, Shapes
 from services.jointcall.columnar.tables import ABSENT, Ints, Longs
@@ -49,11 +49,11 @@ def sorted_cells(sites: int, samples: int, site: Ints, sample: Ints, row: Ints) 
         rows[at + 1] += rows[at]
     behind = rows[:-1].copy()
     out_sample, out_row = np.empty(len(site), np.int32), np.empty(len(site), np.int32)
-    for at in order:
-        place = behind[site[at]]
-        behind[site[at]] += 1
-        out_sample[place] = sample[at]
-        out_row[place] = row[at]
+    for one in order:
+        place = behind[site[one]]
+        behind[site[one]] += 1
+        out_sample[place] = sample[one]
+        out_row[place] = row[one]
     return Cells(rows, out_sample, out_row)
 
 
@@ -73,7 +73,7 @@ def alleles_of(reference: Ints, cells: Cells, shape: Ints, shapes: Shapes, star:
     sites = len(reference)
     rows = np.zeros(sites + 1, np.int64)
     code = np.empty(4 * sites + 16, np.int32)
-    count = np.int64(0)
+    count: Whole = np.int64(0)
     for site in range(sites):
         begin = count
         if count + 1 > len(code):
@@ -101,7 +101,7 @@ def _longer(code: Ints) -> Ints:
 
 
 @compiled
-def _met(code: Ints, begin: int, count: int, one: int) -> tuple[int, Ints]:
+def _met(code: Ints, begin: Whole, count: Whole, one: Whole) -> tuple[Whole, Ints]:
     for at in range(begin, count):
         if code[at] == one:
             return count, code
@@ -217,7 +217,7 @@ def without_alt(records: Records, row: int) -> bool:
     """Whether the record's genotype has nothing but REF, <NON_REF>, which says no more, and missing alleles."""
     non_ref = records.figures[row, ALTS] + 1
     one, two = records.figures[row, ONE], records.figures[row, TWO]
-    return (one <= 0 or one == non_ref) and (two <= 0 or two == non_ref)
+    return bool((one <= 0 or one == non_ref) and (two <= 0 or two == non_ref))
 
 
 @compiled
@@ -250,7 +250,7 @@ def informative(phred: Ints, genotypes: int) -> bool:
     total = 0.0
     for g in range(genotypes):
         total += (phred[g] + best) / -10.0 - best / -10.0
-    return total < -0.1
+    return bool(total < -0.1)
 
 
 @compiled
@@ -260,7 +260,7 @@ def doubtful(phred: Ints, genotypes: int) -> bool:
     _, gq = quality(phred, genotypes)
     if gq != 1:
         return gq < 1
-    return best / -10.0 - (best + 1) / -10.0 < 0.1
+    return bool(best / -10.0 - (best + 1) / -10.0 < 0.1)
 
 
 @compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import Whole, compiled
 from services.jointcall.columnar.genotype import cells
 from services.jointcall.columnar.genotype.assigning import BARE, UNPHASED
 from services.jointcall.columnar.genotype.cells import Cells
@@ -177,7 +177,7 @@ def write_reference(
 
 
 @compiled
-def _plain(out: Bytes, n: int, diploid: bool, depth: int, quality: int) -> int:
+def _plain(out: Bytes, n: int, diploid: bool, depth: Whole, quality: Whole) -> int:
     sure = depth > 0 and quality > 0
     allele = _ZERO if sure else _DOT
     out[n] = allele
@@ -351,7 +351,7 @@ def _allele(out: Bytes, n: int, allele: int) -> int:
 
 
 @compiled
-def _optional(out: Bytes, n: int, value: int, last: int) -> tuple[int, int]:
+def _optional(out: Bytes, n: int, value: Whole, last: int) -> tuple[int, int]:
     if value == ABSENT:
         out[n] = _DOT
         return n + 1, last
@@ -371,7 +371,7 @@ def _string(out: Bytes, n: int, code: int, last: int, text: Bytes, text_rows: Lo
 
 
 @compiled
-def _number(out: Bytes, n: int, value: int) -> int:
+def _number(out: Bytes, n: int, value: Whole) -> int:
     if value < 10:
         out[n] = _ZERO + value
         return n + 1

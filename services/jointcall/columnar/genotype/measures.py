@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -107,7 +108,7 @@ def excess_het(hets: int, refs: int, homs: int) -> float:
 
 
 @compiled
-def upper_median(values: Floats) -> np.float32:
+def upper_median(values: Floats) -> Any:
     """Element n // 2 of the sorted values. `values` is not empty."""
     return np.sort(values)[len(values) // 2]
 

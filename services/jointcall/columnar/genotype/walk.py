@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import Whole, compiled
 from services.jointcall.columnar.tables import (
     HAPLOID,
     HAS_DP,
@@ -211,7 +211,7 @@ def walk(
 
 
 @compiled
-def _kind(form: int, gq: int, dp: int, pl1: int, pl2: int) -> tuple[int, int, int]:
+def _kind(form: int, gq: int, dp: int, pl1: int, pl2: int) -> tuple[Whole, int, int]:
     """Likelihood key, `Dense.form` and GQ of a block whose best genotype is 0/0."""
     key = (np.int64(pl1) << np.int64(16)) | np.int64(pl2)
     haploid = form & HAPLOID != 0
