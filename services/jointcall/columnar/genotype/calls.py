@@ -104,7 +104,6 @@ class _Table:
             compression_level=1,
             use_dictionary=list(dictionary),
             write_statistics=list(ordered),
-            store_schema=False,
         )
 
     def add(self, columns: Sequence[Any]) -> None:
@@ -180,7 +179,7 @@ class ColumnsWriter:
             self._call_table.finish()
             place = pa.array(np.arange(len(self._samples), dtype=np.int32))
             table = pa.table({"sample": place, "name": pa.array(self._samples, pa.string())}, metadata=self._about)
-            pq.write_table(table, str(self._partial(SAMPLES_FILE)), store_schema=False)
+            pq.write_table(table, str(self._partial(SAMPLES_FILE)))
             for name in names:
                 self._partial(name).replace(self._folder / name)
         finally:

@@ -5,95 +5,99 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from contracts.values import Interval
-from services.jointcall.columnar.genotype.calls import write_columns
+from services.jointcall.columnar.genotype import calls
+from services.jointcall.columnar.genotype.calls import CALLS_FILE, SAMPLES_FILE, SITES_FILE, write_columns
 from services.jointcall.columnar.genotype.expanded import records
-from services.jointcall.columnar.genotype.records import lines
-from services.jointcall.columnar.genotype.streaming import Member, stretches
 from services.jointcall.columnar.genotype.stretch import Stretch
-from services.jointcall.columnar.importing import write_batch
-from services.jointcall.columnar.reading.columns import Parsed
-from services.jointcall.columnar.reading.parsing import Target, parse
-from services.jointcall.columnar.store.batch import BatchReader
-from services.jointcall.engines.gvcf import sample_name_of
-from services.jointcall.engines.protocol import GvcfInput
-from tests.oracle.cohorts import Cohort
 from tests.oracle.made import cohort
+from tests.services.jointcall.columnar.genotype.batches import Made
 
-
-class Made:
-    """A made cohort in batches of two sizes, whose names interleave."""
-
-    def __init__(self, made: Cohort, folder: Path) -> None:
-        import pysam
-
-        self.cohort = made
-        with pysam.FastaFile(str(made.fasta)) as reference:
-            self.contigs = tuple(zip(reference.references, reference.lengths, strict=True))
-            self.bases = reference.fetch(made.contig)
-        interval = Interval(contig=made.contig, start=made.first, end=made.last, contig_length=self.contigs[0][1])
-        target = Target(
-            interval=interval,
-            bases=np.frombuffer(self.bases[made.first - 1 : made.last].encode(), np.uint8),
-            contigs=self.contigs,
-        )
-        named = [(sample_name_of(path), path) for path in made.gvcfs]
-        self.names = sorted(name for name, _ in named)
-        self.members = []
-        for number, batch in enumerate((named[::3], [one for at, one in enumerate(named) if at % 3])):
-
-            def parsed(at: int, batch: list[tuple[str, Path]] = batch) -> Parsed:
-                name, path = batch[at]
-                return parse(GvcfInput(name=name, path=path, index=path.with_name(path.name + ".tbi")), target=target)
-
-            out = folder / f"batch{number}"
-            names = [name for name, _ in batch]
-            write_batch(names=names, parse=parsed, contig=made.contig, first=made.first, last=made.last, folder=out)
-            self.members.append(
-                Member(
-                    reader=BatchReader(blocks=out / "blocks.arrow", variants=out / "variants.arrow", where="batch"),
-                    columns=np.array([self.names.index(name) for name in names], np.int32),
-                    masked=np.zeros(len(names), np.uint8),
-                )
-            )
-
-    def called(self, *, dense: bool, all_sites: bool = False, stretch_bp: int = 0) -> Iterator[tuple[str, Stretch]]:
-        found = stretches(
-            self.members,
-            first=self.cohort.first,
-            last=self.cohort.last,
-            samples=len(self.names),
-            want_dense=dense,
-            stretch_bp=stretch_bp,
-            bases=(lambda first, last: self.bases[first - 1 : last].encode()) if all_sites else None,
-        )
-        return ((self.cohort.contig, one) for one in found)
-
-    def vcf(self, *, all_sites: bool = False) -> list[bytes]:
-        return [
-            line
-            for contig, stretch in self.called(dense=True, all_sites=all_sites)
-            for line in lines(stretch, contig=contig, samples=len(self.names))
-        ]
+FILES = (SITES_FILE, CALLS_FILE, SAMPLES_FILE)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("made")
-    return Made(cohort(4, folder, people=12, sites=120), folder)
+    return Made(cohort(4, folder, people=12, sites=60), folder)
+
+
+def written(made: Made, folder: Path, *, all_sites: bool = False, stretch_bp: int = 0) -> calls.Written:
+    return write_columns(
+        made.called(dense=False, all_sites=all_sites, stretch_bp=stretch_bp),
+        contigs=made.contigs,
+        samples=made.names,
+        folder=folder,
+    )
 
 
 @pytest.mark.parametrize("all_sites", [False, True])
 def test_columns_and_blocks_are_the_vcf(made: Made, all_sites: bool, tmp_path: Path) -> None:
-    written = write_columns(
-        made.called(dense=False, all_sites=all_sites), contigs=made.contigs, samples=made.names, folder=tmp_path
-    )
+    counts = written(made, tmp_path, all_sites=all_sites)
     vcf = made.vcf(all_sites=all_sites)
-    again = list(records(tmp_path, made.members, contig=made.cohort.contig, samples=len(made.names)))
+    again = records(tmp_path, made.members, contig=made.cohort.contig, samples=len(made.names))
     for mine, theirs in zip(again, vcf, strict=True):
         assert mine == theirs
-    assert written.sites == len(vcf)
-    assert 0 < written.explicit < written.dense
+    assert counts.sites == len(vcf)
+    assert 0 < counts.explicit < counts.dense == len(vcf) * len(made.names)
+    assert counts.size == sum((tmp_path / name).stat().st_size for name in FILES)
+
+
+def test_row_groups_and_bytes_do_not_depend_on_the_stretches(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "CALL_ROWS", 100)
+    monkeypatch.setattr(calls, "SITE_ROWS", 16)
+    written(made, tmp_path / "few", stretch_bp=1 << 15)
+    counts = written(made, tmp_path / "many", stretch_bp=256)
+    for name in FILES:
+        assert (tmp_path / "few" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
+    groups = pq.ParquetFile(tmp_path / "many" / CALLS_FILE).metadata
+    assert [groups.row_group(at).num_rows for at in range(groups.num_row_groups - 1)] == [100] * (
+        counts.explicit // 100
+    )
+    vcf = made.vcf()
+    assert list(records(tmp_path / "many", made.members, contig=made.cohort.contig, samples=len(made.names))) == vcf
+
+
+def test_another_tool_reads_them(made: Made, tmp_path: Path) -> None:
+    import duckdb
+
+    written(made, tmp_path)
+    sites = f"read_parquet('{tmp_path / SITES_FILE}', file_row_number = true)"
+    query = f"""
+        select s.position, n.name, c.allele_1, c.allele_2
+        from '{tmp_path / CALLS_FILE}' c join {sites} s on c.site = s.file_row_number
+        join '{tmp_path / SAMPLES_FILE}' n using (sample)
+    """
+    found = {(position, name): (one, two) for position, name, one, two in duckdb.sql(query).fetchall()}
+    assert pq.read_schema(tmp_path / CALLS_FILE).metadata[b"schema_version"] == calls.SCHEMA_VERSION.encode()
+    seen = 0
+    for line in made.vcf():
+        columns = line.decode().split("\t")
+        for name, cell in zip(made.names, columns[9:], strict=True):
+            gt = cell.split(":")[0].replace("|", "/").split("/")
+            if any(one not in "0." for one in gt):
+                alleles = tuple(None if one == "." else int(one) for one in gt)
+                assert found[int(columns[1]), name] == (*alleles, None)[:2]
+                seen += 1
+    assert seen > 50
+
+
+def test_nothing_is_there_after_a_failure(made: Made, tmp_path: Path) -> None:
+    def broken() -> Iterator[tuple[str, Stretch]]:
+        yield from made.called(dense=False)
+        raise OSError("the store went away")
+
+    with pytest.raises(OSError, match="went away"):
+        write_columns(broken(), contigs=made.contigs, samples=made.names, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_region_without_sites_is_three_tables_without_rows(made: Made, tmp_path: Path) -> None:
+    counts = write_columns([], contigs=made.contigs, samples=made.names, folder=tmp_path)
+    assert (counts.sites, counts.explicit) == (0, 0)
+    assert [pq.read_table(tmp_path / name).num_rows for name in FILES] == [0, 0, len(made.names)]
+    assert list(records(tmp_path, made.members, contig=made.cohort.contig, samples=len(made.names))) == []
