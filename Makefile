@@ -13,7 +13,7 @@ BEFORE_DOCKER ?= ../shared/tools/local-images.sh
 DOCKER_NEEDS ?= compose python postgres kafka s3 jaeger prometheus
 COMPOSE := COMPOSE_BAKE=false docker compose --project-directory deploy/compose -f deploy/compose/compose.yaml
 
-.PHONY: help images up down admin demo test-containers test-compose test-ui test faults soak simulate mutants oracle lint format bench contracts lock clean
+.PHONY: help images up down admin demo test-containers test-compose test-ui test faults soak simulate mutants oracle lint format bench bench-joint contracts lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ contracts: $(STAMP) ## write JSON Schemas, AsyncAPI and docs/events.md anew from
 
 bench: $(STAMP) ## the figures of the README's table
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-joint: $(STAMP) ## the columnar genotyper beside GATK: speed, memory, bytes, what adding costs (ARGS="--scales 100x100000:20000")
+	@$(BIN)/python -m tests.bench.joint $(ARGS)
 
 lock: | $(BIN)/uv ## resolve requirements.lock anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements.lock
