@@ -74,7 +74,7 @@ def import_(
     """
     from services.jointcall.columnar.library import operations
 
-    with working(context, store, scratch=scratch, as_json=as_json, make=True) as at:
+    with working(context, store, scratch=scratch, as_json=as_json, compiled=True, make=True) as at:
         done = operations.import_first(at, _places(gvcfs, gvcf_list), reference=reference, regions=regions or ())
     changed(done, f"{_samples(done)} imported", as_json=as_json)
 
@@ -91,7 +91,7 @@ def add(
     """Add samples. What is there stays as it is and is used again."""
     from services.jointcall.columnar.library import operations
 
-    with working(context, store, scratch=scratch, as_json=as_json) as at:
+    with working(context, store, scratch=scratch, as_json=as_json, compiled=True) as at:
         done = operations.add(at, _places(gvcfs, gvcf_list), reference=reference)
     changed(done, f"{_samples(done)} added", as_json=as_json)
 
@@ -110,7 +110,7 @@ def replace(
     from services.jointcall.columnar.library import operations
 
     by = _deadline(deadline)
-    with working(context, store, scratch=scratch, as_json=as_json) as at:
+    with working(context, store, scratch=scratch, as_json=as_json, compiled=True) as at:
         done = operations.replace(at, _places(gvcfs, gvcf_list), reference=reference, deadline=by)
     changed(done, f"{_samples(done)} replaced", as_json=as_json, then=_gone_by(by))
 

@@ -12,7 +12,7 @@ from console.commands.joint_words import SHORT, Scratch, StoreArgument, working
 from console.output import Json
 
 if TYPE_CHECKING:
-    from services.jointcall.columnar.library.exporting import Exported, Wanted
+    from services.jointcall.columnar.library.exporting import Exported, InColumns, Wanted
     from services.jointcall.columnar.library.facts import StoreFacts
     from services.jointcall.columnar.library.operations import Workplace
     from services.jointcall.columnar.store.generation import Generation
@@ -48,6 +48,10 @@ Reference = Annotated[
     Path | None, typer.Option("--reference", metavar="FASTA", help="The store's reference, for --all-sites.")
 ]
 SitesOnly = Annotated[bool, typer.Option("--sites-only", help="The first eight columns alone.")]
+Lost = Annotated[
+    Path | None,
+    typer.Option("--lost", metavar="X.tsv.gz", help="A table of carriers of alleles that the joint VCF does not show."),
+]
 Level = Annotated[int, typer.Option("--level", min=1, max=12, help="How hard BGZF compresses (libdeflate).")]
 
 
@@ -77,6 +81,7 @@ def genotype(
     samples: Samples = None,
     cohort_info: CohortInfo = False,
     carried: Carried = False,
+    lost: Lost = None,
     level: Level = 6,
     scratch: Scratch = None,
     as_json: Json = False,
@@ -87,9 +92,9 @@ def genotype(
     """
     from services.jointcall.columnar.library import exporting
 
-    with working(context, store, scratch=scratch, as_json=as_json) as at, ExitStack() as stack:
+    with working(context, store, scratch=scratch, as_json=as_json, compiled=True) as at, ExitStack() as stack:
         chosen, wanted = _wanted(
-            stack, at, generation, region, samples, not cohort_info, carried, sites_only, all_sites, reference
+            stack, at, generation, region, samples, not cohort_info, carried, sites_only, all_sites, reference, lost
         )
         if out.endswith("/") or Path(out).is_dir():
             done = exporting.export_shards(at, chosen, wanted, folder=Path(out), level=level)
@@ -108,6 +113,10 @@ def export(
     digest: Annotated[
         bool, typer.Option("--digest", help="SHA-256 over all records: equal where two exports are equal, bit for bit.")
     ] = False,
+    columns: Annotated[
+        Path | None,
+        typer.Option("--columns", metavar="DIR", help="Genotypes of all samples left in columns: three Parquet files."),
+    ] = None,
     region: Regions = None,
     generation: Generations = None,
     sites_only: SitesOnly = False,
@@ -118,15 +127,19 @@ def export(
     scratch: Scratch = None,
     as_json: Json = False,
 ) -> None:
-    """Subsets of samples or regions as files, or digests by which two stores are compared."""
+    """Subsets of samples or regions as files, genotypes in columns, or digests by which two stores are compared."""
     from services.jointcall.columnar.library import exporting
 
-    if out is None and not digest:
-        raise typer.BadParameter("--out or --digest says what to make")
-    with working(context, store, scratch=scratch, as_json=as_json) as at, ExitStack() as stack:
+    if (columns is not None) + (digest or out is not None) != 1:
+        raise typer.BadParameter("--out, --columns or --digest says what to make")
+    if columns is not None and (samples is not None or sites_only):
+        raise typer.BadParameter("--columns has all samples: choose among them when you read it")
+    with working(context, store, scratch=scratch, as_json=as_json, compiled=True) as at, ExitStack() as stack:
         chosen, wanted = _wanted(
-            stack, at, generation, region, samples, not cohort_info, carried, sites_only, False, None
+            stack, at, generation, region, samples, not cohort_info, carried, sites_only, False, None, None
         )
+        if columns is not None:
+            return _in_columns(exporting.export_columns(at, chosen, wanted, folder=columns), as_json)
         if digest:
             return _digest(at, chosen, wanted, out, as_json)
         assert out is not None
@@ -238,6 +251,7 @@ def _wanted(
     sites_only: bool,
     all_sites: bool,
     reference: Path | None,
+    lost: Path | None,
 ) -> tuple[Generation, Wanted]:
     from services.jointcall.columnar.library.exporting import Wanted
     from services.jointcall.columnar.library.fasta import opened_fasta
@@ -266,6 +280,7 @@ def _wanted(
         subset=subset,
         sites_only=sites_only,
         bases=bases,
+        lost=lost,
     )
     return chosen, wanted
 
@@ -275,6 +290,20 @@ def _names(given: str) -> list[str]:
         lines = Path(given).read_text(encoding="utf-8").splitlines()
         return [line.strip() for line in lines if line.strip()]
     return [name for name in given.split(",") if name]
+
+
+def _in_columns(done: InColumns, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from console.output import print_json, say, size, span
+
+    if as_json:
+        return print_json(asdict(done))
+    say(
+        f"{done.sites:,} sites of {done.samples} samples, generation {done.generation[:SHORT]}: {done.explicit:,} "
+        f"genotypes of {done.cells:,} in rows, the others as their blocks say; {done.folder}, {size(done.size)}, in "
+        f"{span(done.seconds)}"
+    )
 
 
 def _digest(at: Workplace, chosen: Generation, wanted: Wanted, out: str | None, as_json: bool) -> None:

@@ -46,14 +46,22 @@ def require_extra() -> None:
 
 @contextmanager
 def working(
-    context: typer.Context, store: str, *, scratch: Path | None = None, as_json: bool, make: bool = False
+    context: typer.Context,
+    store: str,
+    *,
+    scratch: Path | None = None,
+    as_json: bool,
+    make: bool = False,
+    compiled: bool = False,
 ) -> Iterator[Workplace]:
-    """The joint store; on a terminal, what is being done is shown on its last line. A full disk is said in words."""
+    """The joint store; on a terminal, what is being done is shown on its last line. A full disk is said in words.
+    `compiled`: what reads or calls gVCFs is compiled before, which takes a minute once for an installation."""
     from rich.console import Console
 
     from console.exits import WorkFailed
     from services.jointcall.columnar.library.opening import opened_store
     from services.jointcall.columnar.library.operations import Workplace
+    from services.jointcall.columnar.warm import warm
 
     settings = invocation(context).found()
     folder = scratch or settings.worker.scratch
@@ -62,6 +70,9 @@ def working(
             Console(file=sys.stderr, quiet=as_json).status("opening the joint store") as status,
             opened_store(store, settings.store, make=make) as depot,
         ):
+            if compiled:
+                status.update("compiling the genotyper, once for this installation")
+                warm()
             yield Workplace(depot=depot, settings=settings.store, scratch=folder, told=status.update)
     except OSError as error:
         if error.errno not in UNWRITABLE:

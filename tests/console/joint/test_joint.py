@@ -66,6 +66,10 @@ def test_a_stores_life(joint: Command, cohort: People, tmp_path: Path) -> None:
     assert head.split("\t")[9:] == [names[1]]
     ran = joint("genotype", store, "--out", tmp_path / "z.vcf", "--all-sites", "--reference", fasta)
     assert ran.code == 0 and (tmp_path / "z.vcf").read_text().count("\n") > digest["records"] * 2
+    ran = joint("export", store, "--columns", tmp_path / "columns")
+    assert ran.code == 0 and f"{digest['records']:,} sites of 3 samples" in ran.out
+    ran = joint("genotype", store, "--out", tmp_path / "s.vcf", "--sites-only", "--lost", tmp_path / "lost.tsv.gz")
+    assert ran.code == 0 and (tmp_path / "lost.tsv.gz").is_file()
     (tmp_path / "folder").mkdir()
     assert joint("genotype", store, "--out", tmp_path / "folder", "--sites-only").code == 0
     assert len(list((tmp_path / "folder").iterdir())) == 2
@@ -122,6 +126,7 @@ def test_what_is_refused_says_how_to_mend_it(joint: Command, cohort: People, tmp
         ("export", store),
         ("genotype", store, "--out", tmp_path / "x.vcf", "--all-sites"),
         ("export", store, "--out", tmp_path / "x.vcf", "--carried"),
+        ("export", store, "--out", tmp_path / "x.vcf", "--digest", "--columns", tmp_path),
     ):
         assert joint(*arguments).code == 2
     assert not list(tmp_path.glob("*.vcf"))

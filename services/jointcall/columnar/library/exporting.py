@@ -6,31 +6,36 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
 from services.jointcall.columnar.genotype.bgzf import LEVEL
+from services.jointcall.columnar.genotype.calls import write_columns
 from services.jointcall.columnar.genotype.header import header
 from services.jointcall.columnar.genotype.records import lines
+from services.jointcall.columnar.genotype.sidecar import COLUMNS, dropped
 from services.jointcall.columnar.library.calling import Bases, Piece, called
 from services.jointcall.columnar.library.operations import Workplace
 from services.jointcall.columnar.library.shards import Region
-from services.jointcall.columnar.library.sinks import Sink, whole_file, written_to
+from services.jointcall.columnar.library.sinks import Sink, packed_file, whole_file, written_to
 from services.jointcall.columnar.library.subset import Subset
 from services.jointcall.columnar.store.generation import Generation
 
 FOLDER_ENDING = ".vcf.gz"
+NAMED = COLUMNS.index("SAMPLE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What of a generation. `bases` make every base a site; `sites_only` leaves the samples' columns out."""
+    """What of a generation. `bases` make every base a site; `sites_only` leaves the samples' columns out. `lost`: where
+    carriers of alleles that are not shown are told (genotype.sidecar), of the samples that are written."""
 
     regions: Sequence[Region] = ()
     subset: Subset | None = None
     sites_only: bool = False
     bases: Bases | None = None
+    lost: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,20 @@ class Exported:
     samples: int
     records: int
     files: tuple[Path, ...]
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InColumns:
+    """`cells`: of a dense VCF; `explicit` of them are rows, the others are what reference blocks say."""
+
+    generation: str
+    samples: int
+    sites: int
+    explicit: int
+    cells: int
+    folder: Path
     size: int
     seconds: float
 
@@ -59,9 +78,9 @@ def export(at: Workplace, generation: Generation, wanted: Wanted, *, out: Path, 
     began = monotonic()
     contigs = _contigs(generation)
     count = 0
-    with written_to(out, contigs=contigs, level=level) as sink:
+    with _lost(wanted) as lost, written_to(out, contigs=contigs, level=level) as sink:
         _head(sink, generation, wanted)
-        for _, record in records(at, generation, wanted):
+        for _, record in records(at, generation, wanted, lost=lost):
             sink.write(record + b"\n")
             count += 1
     return _exported(generation, wanted, count, (out,), began)
@@ -75,17 +94,40 @@ def export_shards(
     folder.mkdir(parents=True, exist_ok=True)
     contigs = _contigs(generation)
     count, files = 0, []
-    with _pieces(at, generation, wanted) as pieces:
+    with _lost(wanted) as lost, _pieces(at, generation, wanted) as pieces:
         for piece in pieces:
             contig, first, last = piece.region
             out = folder / f"{contig.replace('/', '_')}_{first}-{last}{FOLDER_ENDING}"
             with written_to(out, contigs=contigs, level=level) as sink:
                 _head(sink, generation, wanted)
-                for record in _of_piece(piece, generation, wanted):
+                for record in _of_piece(piece, generation, wanted, lost):
                     sink.write(record + b"\n")
                     count += 1
             files.append(out)
     return _exported(generation, wanted, count, tuple(files), began)
+
+
+def export_columns(at: Workplace, generation: Generation, wanted: Wanted, *, folder: Path) -> InColumns:
+    """All samples' genotypes as Parquet (the tables: genotype.calls); of `wanted`, regions count. Raises OSError, and
+    then no file is left."""
+    began = monotonic()
+    with _pieces(at, generation, replace(wanted, sites_only=True)) as pieces:
+        done = write_columns(
+            ((piece.region.contig, stretch) for piece in pieces for stretch in piece.stretches),
+            contigs=_contigs(generation),
+            samples=generation.samples,
+            folder=folder,
+        )
+    return InColumns(
+        generation=generation.id,
+        samples=len(generation.samples),
+        sites=done.sites,
+        explicit=done.explicit,
+        cells=done.dense,
+        folder=folder,
+        size=done.size,
+        seconds=monotonic() - began,
+    )
 
 
 def digest(at: Workplace, generation: Generation, wanted: Wanted, *, out: Path | None = None) -> Digest:
@@ -118,11 +160,13 @@ def columns_of(generation: Generation, wanted: Wanted) -> tuple[str, ...]:
     return wanted.subset.samples if wanted.subset is not None else generation.samples
 
 
-def records(at: Workplace, generation: Generation, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
+def records(
+    at: Workplace, generation: Generation, wanted: Wanted, *, lost: Sink | None = None
+) -> Iterator[tuple[str, bytes]]:
     """(contig, record without its line end), in order: what the files hold behind their headers."""
     with _pieces(at, generation, wanted) as pieces:
         for piece in pieces:
-            for record in _of_piece(piece, generation, wanted):
+            for record in _of_piece(piece, generation, wanted, lost):
                 yield piece.region.contig, record
 
 
@@ -153,10 +197,25 @@ def _told(pieces: Iterator[Piece], at: Workplace) -> Iterator[Piece]:
         yield piece
 
 
-def _of_piece(piece: Piece, generation: Generation, wanted: Wanted) -> Iterator[bytes]:
+@contextmanager
+def _lost(wanted: Wanted) -> Iterator[Sink | None]:
+    if wanted.lost is None:
+        yield None
+        return
+    with packed_file(wanted.lost) as sink:
+        sink.write("\t".join(COLUMNS).encode() + b"\n")
+        yield sink
+
+
+def _of_piece(piece: Piece, generation: Generation, wanted: Wanted, lost: Sink | None) -> Iterator[bytes]:
     """Records that start in the piece, without their line ends."""
     subset = None if wanted.sites_only else wanted.subset
+    told = {name.encode() for name in (subset.samples if subset is not None else generation.samples)}
     for stretch in piece.stretches:
+        if lost is not None:
+            for line in dropped(stretch, contig=piece.region.contig, samples=generation.samples):
+                if line.split(b"\t", NAMED + 1)[NAMED] in told:
+                    lost.write(line + b"\n")
         for record in lines(
             stretch,
             contig=piece.region.contig,

@@ -86,6 +86,18 @@ def whole_file(out: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def packed_file(out: Path) -> Iterator[BgzfWriter]:
+    """The same in BGZF."""
+    partial = out.with_name(PARTIAL + out.name)
+    try:
+        with BgzfWriter(partial) as sink:
+            yield sink
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def _indexes(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(path.name + ending) for ending in (".tbi", ".csi"))
 

@@ -117,6 +117,32 @@ def test_all_sites_are_every_base(at: Workplace, cohort: People, generation: Gen
     assert {line.split(b"\t")[1] for line in records(at, region)} <= variant
 
 
+def test_columns_hold_the_sites_and_say_all(at: Workplace, generation: Generation, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    done = exporting.export_columns(at, generation, Wanted(), folder=tmp_path / "columns")
+    sites = pq.read_table(tmp_path / "columns" / "sites.parquet").to_pylist()
+    assert [(site["position"], site["ref"], site["alts"]) for site in sites] == [
+        (int(line.split("\t")[1]), line.split("\t")[3], line.split("\t")[4].split(","))
+        for line in (record.decode() for record in records(at))
+    ]
+    assert done.sites == len(sites) and done.cells == len(sites) * 7 >= done.explicit > 0
+    names = pq.read_table(tmp_path / "columns" / "samples.parquet").column("name").to_pylist()
+    assert tuple(names) == generation.samples
+
+
+def test_carriers_of_what_is_not_shown_are_told(at: Workplace, generation: Generation, tmp_path: Path) -> None:
+    lost = tmp_path / "lost.tsv.gz"
+    exporting.export(at, generation, Wanted(lost=lost), out=tmp_path / "x.vcf")
+    rows = [line.split("\t") for line in pysam.BGZFile(str(lost), "r", None).read().decode().splitlines()]
+    assert rows[0][:6] == ["#CHROM", "POS", "REF", "ALT", "WHY", "SAMPLE"] and len(rows) > 2
+    one = rows[1][5]
+    subset = Subset(cohort=generation.samples, samples=[one])
+    exporting.export_shards(at, generation, Wanted(lost=lost, subset=subset), folder=tmp_path / "parts")
+    own = [line.split("\t") for line in pysam.BGZFile(str(lost), "r", None).read().decode().splitlines()]
+    assert own[1:] == [row for row in rows[1:] if row[5] == one]
+
+
 def test_digests_tell_one_site_and_all(at: Workplace, generation: Generation, tmp_path: Path) -> None:
     done = exporting.digest(at, generation, Wanted(), out=tmp_path / "sites.tsv")
     rows = [line.split("\t") for line in (tmp_path / "sites.tsv").read_text().splitlines()]
