@@ -362,7 +362,7 @@ def _show(found: StoreFacts, now: Any) -> None:
     say(f"{found.base}: generation {facts.generation[:SHORT]}{number}, made by {facts.operation}")
     say(
         f"{facts.samples:,} samples ({facts.masked} masked) over {facts.bases:,} bases in {len(generation.shards)} "
-        f"shards; {facts.variant_rows:,} variant records and {facts.block_rows:,} blocks"
+        f"shard{'s' if len(generation.shards) > 1 else ''}; {facts.variant_rows:,} variant records and {facts.block_rows:,} blocks"
     )
     say(
         f"{size(facts.size)}: {size(facts.bytes_per_sample_megabase)} a sample and Mb, {facts.bytes_per_row:.2f} bytes "
