@@ -358,11 +358,12 @@ def _show(found: StoreFacts, now: Any) -> None:
     from console.output import ago, console, say, size, table
 
     facts, generation = found.facts, found.generation
+    shards = "1 shard" if len(generation.shards) == 1 else f"{len(generation.shards):,} shards"
     number = f" (#{found.published.number}, {ago(found.published.at)})" if found.published else ""
     say(f"{found.base}: generation {facts.generation[:SHORT]}{number}, made by {facts.operation}")
     say(
-        f"{facts.samples:,} samples ({facts.masked} masked) over {facts.bases:,} bases in {len(generation.shards)} "
-        f"shard{'s' if len(generation.shards) > 1 else ''}; {facts.variant_rows:,} variant records and {facts.block_rows:,} blocks"
+        f"{facts.samples:,} samples ({facts.masked} masked) over {facts.bases:,} bases in {shards}; "
+        f"{facts.variant_rows:,} variant records and {facts.block_rows:,} blocks"
     )
     say(
         f"{size(facts.size)}: {size(facts.bytes_per_sample_megabase)} a sample and Mb, {facts.bytes_per_row:.2f} bytes "
