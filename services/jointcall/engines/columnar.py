@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -35,10 +36,12 @@ from services.jointcall.columnar.store.generation import (
     BatchSample,
     Contig,
     Generation,
-    Mask,
-    Operation,
     Reference,
     Shard,
+    added,
+    begun,
+    replaced,
+    withdrawn,
 )
 from services.jointcall.columnar.store.schema import SCHEMA_VERSION
 from services.jointcall.columnar.warm import warm
@@ -131,84 +134,21 @@ class ColumnarEngine:
         _require_new(batch, earlier, without=without)
         made = GenerationFolder(out)
         with made.beginning(generation):
-            added, uncovered = self._imported(batch, made, interval=interval, reference=reference, scratch=scratch)
-            grown = self._next(earlier, added, without=without, interval=interval, reference=reference, now=now)
+            read = _Read(made=made, interval=self._with_margin(interval), reference=reference, scratch=scratch)
+            new = read.batch(batch)
+            if earlier is None:
+                grown = self._first(new, interval=interval, reference=reference)
+            else:
+                grown = _grown(earlier, new, without=without, deadline=now + DEADLINE)
             tidy = folders.tidied(made, grown, now=now, most=self._most_batches, scratch=scratch)
             made.write(_child(tidy, earlier))
-        return uncovered
+        return tuple(read.uncovered)
 
-    def _imported(
-        self,
-        batch: Sequence[GvcfInput],
-        made: GenerationFolder,
-        *,
-        interval: Interval,
-        reference: LocalReference,
-        scratch: Path,
-    ) -> tuple[tuple[Batch, ...], tuple[GvcfInput, ...]]:
-        if not batch:
-            return (), ()
-        seen = self._with_margin(interval)
-        target = target_of(seen, reference)
-        inputs = sorted(batch, key=lambda one: one.name)
-        uncovered: list[GvcfInput] = []
-
-        def parsed(at: int) -> Parsed:
-            found = parse(inputs[at], target=target)
-            if found.gaps:
-                uncovered.append(inputs[at])
-            return found
-
-        written = write_batch(
-            names=[one.name for one in inputs],
-            parse=parsed,
-            contig=seen.contig,
-            first=seen.start,
-            last=seen.end,
-            folder=scratch / "batch",
-        )
-        samples = [BatchSample(name=one.name, digest=one.sha256 or sum_of(one.path)[0]) for one in inputs]
-        return (made.adopt(written, samples),), tuple(uncovered)
-
-    def _next(
-        self,
-        earlier: Generation | None,
-        added: tuple[Batch, ...],
-        *,
-        without: Collection[str],
-        interval: Interval,
-        reference: LocalReference,
-        now: datetime,
-    ) -> Generation:
-        if earlier is None:
-            contigs = tuple(Contig(name=name, length=length) for name, length in contigs_of(reference))
-            shard = Shard(contig=interval.contig, first=interval.start, last=interval.end, margin=self._margin_bp)
-            return Generation(
-                parent=None,
-                operation="import",
-                reference=Reference(digest=reference.id.digest, contigs=contigs),
-                shards=(shard,),
-                batches=added,
-            )
-        new = {name for batch in added for name in batch.names}
-        masks = tuple(
-            Mask(
-                batch=earlier.members[name],
-                sample=name,
-                deadline=now + DEADLINE,
-                why="replaced" if name in new else "withdrawn",
-            )
-            for name in sorted(without)
-        )
-        operation: Operation = "replace" if new & set(without) else "add" if new else "withdraw"
-        return Generation(
-            parent=earlier.id,
-            operation=operation,
-            reference=earlier.reference,
-            shards=earlier.shards,
-            batches=(*earlier.batches, *added),
-            masks=(*earlier.masks, *masks),
-        )
+    def _first(self, batches: tuple[Batch, ...], *, interval: Interval, reference: LocalReference) -> Generation:
+        contigs = tuple(Contig(name=name, length=length) for name, length in contigs_of(reference))
+        shard = Shard(contig=interval.contig, first=interval.start, last=interval.end, margin=self._margin_bp)
+        described = Reference(digest=reference.id.digest, contigs=contigs)
+        return begun(reference=described, shards=(shard,), batches=batches)
 
     def members(self, generation: Path) -> Mapping[str, str]:
         found = GenerationFolder(generation).read()
@@ -271,6 +211,41 @@ class ColumnarEngine:
         return interval.model_copy(update={"start": max(1, interval.start - self._margin_bp)})
 
 
+@dataclass(kw_only=True)
+class _Read:
+    """gVCFs into batches of `made`, over `interval`; `uncovered` are those that leave calling intervals out."""
+
+    made: GenerationFolder
+    interval: Interval
+    reference: LocalReference
+    scratch: Path
+    uncovered: list[GvcfInput] = field(default_factory=list)
+
+    def batch(self, inputs: Sequence[GvcfInput]) -> tuple[Batch, ...]:
+        """One, or none of no gVCFs."""
+        if not inputs:
+            return ()
+        target = target_of(self.interval, self.reference)
+        ordered = sorted(inputs, key=lambda one: one.name)
+
+        def parsed(at: int) -> Parsed:
+            found = parse(ordered[at], target=target)
+            if found.gaps:
+                self.uncovered.append(ordered[at])
+            return found
+
+        written = write_batch(
+            names=[one.name for one in ordered],
+            parse=parsed,
+            contig=self.interval.contig,
+            first=self.interval.start,
+            last=self.interval.end,
+            folder=self.scratch / "batch",
+        )
+        samples = [BatchSample(name=one.name, digest=one.sha256 or sum_of(one.path)[0]) for one in ordered]
+        return (self.made.adopt(written, samples),)
+
+
 @contextmanager
 def _opened(folder: GenerationFolder, generation: Generation) -> Iterator[list[Member]]:
     column = {name: at for at, name in enumerate(generation.samples)}
@@ -303,6 +278,17 @@ def _require_new(batch: Sequence[GvcfInput], earlier: Generation | None, *, with
                 rule="a sample is in a cohort once",
                 fix="keep the newer version of the sample's gVCF",
             )
+
+
+def _grown(earlier: Generation, new: Sequence[Batch], *, without: Collection[str], deadline: datetime) -> Generation:
+    """One batch for all that is new, since each has its price: a mask says `replaced` where nobody else is in it."""
+    names = {name for batch in new for name in batch.names}
+    only_again = names and names <= set(without)
+    gone = set(without) - names if only_again else set(without)
+    grown = withdrawn(earlier, gone, deadline=deadline) if gone else earlier
+    if only_again:
+        return replaced(grown, new, deadline=deadline)
+    return added(grown, new) if new else grown
 
 
 def _child(generation: Generation, earlier: Generation | None) -> Generation:

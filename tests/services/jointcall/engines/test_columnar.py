@@ -100,7 +100,7 @@ def test_added_withdrawn_and_replaced_in_one_step(bench: Bench) -> None:
 
     scratch = bench.extend(None, *new, bench.gvcf("b", 100))
     assert bench.said(second) == bench.said(scratch) != before
-    assert {mask.why for mask in GenerationFolder(second).read().masks} == {"replaced", "withdrawn"}
+    assert {mask.sample for mask in GenerationFolder(second).read().masks} == {"c", "d"}
     assert GenerationFolder(second).read().parent == GenerationFolder(first).read().id
     assert bench.said(first) == before, "the earlier generation stays what it was"
 
@@ -139,7 +139,21 @@ def test_a_sample_of_another_gvcf_is_refused_unless_it_is_replaced(bench: Bench)
     assert refused.value.rejection.code == "COHORT_DUPLICATE"
     assert refused.value.rejection.where == again.path.name
     assert not (bench.folder / f"generation-{bench.made}").exists()
-    assert bench.engine.members(bench.extend(first, again, without=["a"]))["a"] != bench.engine.members(first)["a"]
+    second = bench.extend(first, again, without=["a"])
+    assert bench.engine.members(second)["a"] != bench.engine.members(first)["a"]
+    assert [mask.why for mask in GenerationFolder(second).read().masks] == ["replaced"]
+
+
+def test_who_leaves_and_comes_back_again_and_again(bench: Bench) -> None:
+    """The batch that the same gVCF makes is the one that is there already, with its sample masked."""
+    stays, comes = bench.gvcf("a", 100), bench.gvcf("b", 200)
+    both = bench.said(bench.extend(None, stays, comes))
+    generation = bench.extend(None, stays)
+    for _ in range(2):
+        generation = bench.extend(generation, comes)
+        assert bench.said(generation) == both
+        generation = bench.extend(generation, without=["b"])
+        assert list(bench.engine.members(generation)) == ["a"]
 
 
 def test_gaps_are_told(bench: Bench) -> None:
