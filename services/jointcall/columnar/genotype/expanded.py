@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from services.jointcall.columnar.genotype.assigning import BARE
 from services.jointcall.columnar.genotype.calls import CALLS_FILE, SITES_FILE
 from services.jointcall.columnar.genotype.model import CONFIDENCE
 from services.jointcall.columnar.genotype.numbers import fixed, general, quality
@@ -68,8 +67,6 @@ def cell_of_call(call: Row, site: Row) -> Cell:
     bar = "|" if call["phased"] else "/"
     copies = [call["allele_1"], call["allele_2"]][: call["ploidy"]]
     out = {"GT": bar.join("." if one is None else str(one) for one in copies)}
-    if call["flags"] & BARE:
-        return out
     for name in ORDER:
         value = call[name.lower()]
         if value is not None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from services.jointcall.columnar.genotype import calls
+from services.jointcall.columnar.genotype import call_tables, calls
+from services.jointcall.columnar.genotype import records as vcf_records
 from services.jointcall.columnar.genotype.calls import CALLS_FILE, SAMPLES_FILE, SITES_FILE, write_columns
 from services.jointcall.columnar.genotype.expanded import records
 from services.jointcall.columnar.genotype.stretch import Stretch
@@ -43,6 +45,15 @@ def test_columns_and_blocks_are_the_vcf(made: Made, all_sites: bool, tmp_path: P
     assert counts.sites == len(vcf)
     assert 0 < counts.explicit < counts.dense == len(vcf) * len(made.names)
     assert counts.size == sum((tmp_path / name).stat().st_size for name in FILES)
+
+
+def test_drawn_qd_is_the_vcfs(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (call_tables, vcf_records):
+        monkeypatch.setattr(module, "HIGH_QD", 4.0)
+    written(made, tmp_path)
+    again = records(tmp_path, made.members, contig=made.cohort.contig, samples=len(made.names))
+    assert list(again) == made.vcf()
+    assert (pc.max(pq.read_table(tmp_path / SITES_FILE)["QD"])).as_py() > 20
 
 
 def test_row_groups_and_bytes_do_not_depend_on_the_stretches(
