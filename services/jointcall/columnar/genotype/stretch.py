@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from services.jointcall.columnar.genotype.powers import likelihoods
 from services.jointcall.columnar.genotype.shapes import FIRST_STRINGS, Shapes, Sites, shapes_of, stars_of
 from services.jointcall.columnar.genotype.sites import LEFT_OUT, NOT_WRITTEN, Called, Pooled, call
 from services.jointcall.columnar.genotype.walk import Dense, Found, walk
+from services.jointcall.columnar.store.windows import picked
 from services.jointcall.columnar.tables import (
     ABSENT,
     HAPLOID,
@@ -78,6 +79,7 @@ def genotype(
     stretch in front returned. With `bases`, the reference from `first` to `last`, every one of them is a
     site. With `want_dense` what stands in the columns of samples that a block covers is kept too."""
     strings = list(FIRST_STRINGS)
+    pieces = [_counting(piece) for piece in pieces]
     variants, offsets = _together(pieces, strings)
     shape, shapes, sites = shapes_of(variants, strings)
     inside = (sites.position >= first) & (sites.position <= last)
@@ -137,6 +139,18 @@ def genotype(
         dense=_dense(pieces, sites.position[written], samples) if want_dense else walking.dense(0, samples),
         open_until=int(still_open),
     )
+
+
+def _counting(piece: Piece) -> Piece:
+    """Without the records of samples that are out: they had a part in a site's REF and in how far a shape reaches."""
+    if not piece.masked.any():
+        return piece
+    variants = piece.window.variants
+    each = np.diff(variants.rows)
+    rows = np.zeros(len(each) + 1, np.int64)
+    np.cumsum(np.where(piece.masked, 0, each), out=rows[1:])
+    kept = np.flatnonzero(np.repeat(piece.masked == 0, each))
+    return replace(piece, window=piece.window._replace(variants=picked(variants, kept, rows)))
 
 
 def _only(shapes: Shapes, sites: Sites, inside: NDArray[np.bool_]) -> tuple[Shapes, Sites]:

@@ -75,7 +75,7 @@ def _reaching(window: Window, block_starts: Longs, *, first: int, last: int) -> 
         if behind < 0 or own[behind] < v.start[earlier]:
             inside[earlier] = True
     kept = np.flatnonzero(inside)
-    return _picked(v, kept, np.searchsorted(kept, v.rows).astype(np.int64))
+    return picked(v, kept, np.searchsorted(kept, v.rows).astype(np.int64))
 
 
 def beside(windows: Sequence[Window], places: Sequence[Place]) -> Window:
@@ -101,8 +101,8 @@ def beside(windows: Sequence[Window], places: Sequence[Place]) -> Window:
 
 
 def _gathered_blocks(tables: Sequence[Blocks], places: Sequence[Place]) -> Blocks:
-    picked, rows = _picks([table.rows for table in tables], places)
-    return Blocks(rows, *(np.concatenate([getattr(t, name) for t in tables])[picked] for name in BLOCK_TYPES))
+    which, rows = _picks([table.rows for table in tables], places)
+    return Blocks(rows, *(np.concatenate([getattr(t, name) for t in tables])[which] for name in BLOCK_TYPES))
 
 
 def _gathered_variants(windows: Sequence[Window], places: Sequence[Place]) -> Variants:
@@ -118,15 +118,16 @@ def _gathered_variants(windows: Sequence[Window], places: Sequence[Place]) -> Va
     for of in LISTS.values():
         columns[of] = _chained([getattr(table, of) for table in tables])
     joined = Variants(rows=_chained([table.rows for table in tables]), **columns)
-    picked, rows = _picks([table.rows for table in tables], places)
-    return _picked(joined, picked, rows)
+    which, rows = _picks([table.rows for table in tables], places)
+    return picked(joined, which, rows)
 
 
-def _picked(variants: Variants, picked: Longs, rows: Longs) -> Variants:
-    columns: dict[str, Any] = {name: getattr(variants, name)[picked] for name in PER_ROW}
+def picked(variants: Variants, which: Longs, rows: Longs) -> Variants:
+    """The records `which`, in that order; `rows` says which of them are each sample's."""
+    columns: dict[str, Any] = {name: getattr(variants, name)[which] for name in PER_ROW}
     for name, of in LISTS.items():
         offsets = getattr(variants, of)
-        values, columns[of] = _runs(offsets[picked], offsets[picked + 1])
+        values, columns[of] = _runs(offsets[which], offsets[which + 1])
         columns[name] = getattr(variants, name)[values]
     return Variants(rows=rows, **columns)
 
