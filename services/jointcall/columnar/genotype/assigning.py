@@ -46,11 +46,11 @@ def genotypes(
                 else:
                     one, two = cells.pair(best)
         else:
-            if not standing[cell]:
+            if not standing[cell] & cells.NOTHING_KNOWN:
                 one, two = _matched(records, row, local[cell], kept)
             if n and sure != ABSENT:
                 sure = cells.quality(phred, n)[1]
-        if standing[cell] & cells.LIKELIEST and n:
+        if standing[cell] & cells.LIKELIEST and (n or standing[cell] & cells.NO_READS):
             state[cell] |= np.uint8(UNPHASED)
         if standing[cell] & cells.NO_READS:
             state[cell] |= np.uint8(BARE)

@@ -185,7 +185,7 @@ def pair(genotype: int) -> tuple[int, int]:
 
 # what `standing` says of a cell, by bits
 NOTHING_KNOWN = 1  # no genotype is taken over from the record
-NO_READS = 2  # GQ 0 and no depth: no field is written either
+NO_READS = 2  # GQ 0 and no depth: no field is written
 STRIPPED = 4  # and likelihoods that are not all equal: it does not enter the model
 LIKELIEST = 8  # 0/0 is the likeliest genotype: what is called in the end is written without |
 
@@ -193,7 +193,7 @@ LIKELIEST = 8  # 0/0 is the likeliest genotype: what is called in the end is wri
 @compiled
 def standing(records: Records, row: int) -> int:
     """Nothing is known where GQ is 0 and 0/0 is the likeliest genotype or was called, and where there are neither GQ
-    nor likelihoods that differ."""
+    nor likelihoods that differ. A genotype of REF and <NON_REF> without reads loses its fields, no more."""
     gq = records.figures[row, GQ]
     if gq > 0:
         return 0
@@ -204,10 +204,11 @@ def standing(records: Records, row: int) -> int:
         flat &= records.pl[at] == records.pl[begin]
     if gq == ABSENT:
         return NOTHING_KNOWN | LIKELIEST if flat else 0
-    if not likeliest and not without_alt(records, row):
-        return 0
+    reads = records.figures[row, DP] != 0
+    if not likeliest and (records.figures[row, ONE] > 0 or records.figures[row, TWO] > 0):
+        return 0 if reads or not without_alt(records, row) else NO_READS
     known = NOTHING_KNOWN | (LIKELIEST if likeliest else 0)
-    if records.figures[row, DP] != 0:
+    if reads:
         return known
     return known | NO_READS | (STRIPPED if end == begin or not flat else 0)
 

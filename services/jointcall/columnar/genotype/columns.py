@@ -282,7 +282,7 @@ def _cell(
     one, two = called.gt[cell, 0], called.gt[cell, 1]
     n = _allele(out, n, one)
     if records.figures[row, PLOIDY] == 2:
-        out[n] = _BAR if records.figures[row, FLAGS] & PHASED and not called.state[cell] & (UNPHASED | BARE) else _SLASH
+        out[n] = _BAR if records.figures[row, FLAGS] & PHASED and not called.state[cell] & UNPHASED else _SLASH
         n = _allele(out, n + 1, two)
     if called.state[cell] & BARE:
         return n

@@ -26,7 +26,7 @@ def depth_of_site(rows: Ints, records: Records, blocks: int) -> int:
 def strands(out: Ints, rows: Ints, records: Records, standing: Bytes) -> None:
     """Adds to `out` (8,) the reads by strand of REF and ALT: of cells with more than two reads, then of all."""
     for cell, row in enumerate(rows):
-        if records.figures[row, SB] == ABSENT or standing[cell] & cells.STRIPPED:
+        if records.figures[row, SB] == ABSENT or standing[cell] & cells.NO_READS:
             continue
         total = np.int64(0)
         for at in range(4):
