@@ -112,6 +112,22 @@ def shadow(cohort: Cohort) -> int:
     return reach
 
 
+def spanned(cohort: Cohort) -> frozenset[int]:
+    """Bases that a record with an ALT reaches over, the one that it starts at aside."""
+    import pysam
+
+    bases: set[int] = set()
+    for path in cohort.gvcfs:
+        with pysam.TabixFile(str(path)) as opened:
+            if cohort.contig not in opened.contigs:
+                continue
+            for line in opened.fetch(cohort.contig, max(0, cohort.first - LOOKED_BACK_BP), cohort.last):
+                if line.split("\t", 5)[4] != "<NON_REF>":
+                    start, end = _span(line)
+                    bases.update(range(start + 1, end + 1))
+    return frozenset(bases)
+
+
 def _span(line: str) -> tuple[int, int]:
     _, start, _, ref, _, _, _, about, _ = line.split("\t", 8)
     ends = (entry[4:] for entry in about.split(";") if entry.startswith("END="))

@@ -28,7 +28,14 @@ SLACK = 1.001  # of decimal fractions that are no binary ones
 ABSENT = "-"
 
 
-def compare(theirs: Path, ours: Path, *, predicates: Sequence[Predicate] = PREDICATES, shadow: int = 0) -> Report:
+def compare(
+    theirs: Path,
+    ours: Path,
+    *,
+    predicates: Sequence[Predicate] = PREDICATES,
+    shadow: int = 0,
+    spanned: frozenset[int] = frozenset(),
+) -> Report:
     """`theirs` is GATK's. Both hold one contig in order of position, and the same samples in the same columns; where
     ALT or REF differ nothing else of the site is compared, as genotypes and counts are numbered by ALT."""
     report = Report(predicates=tuple(predicates))
@@ -42,7 +49,7 @@ def compare(theirs: Path, ours: Path, *, predicates: Sequence[Predicate] = PREDI
             report.unexplained.append(samples)
             return report
         for their_line, our_line in _paired(iter(one), iter(other)):
-            _site(their_line, our_line, names, report, shadow)
+            _site(their_line, our_line, names, report, shadow, spanned)
     return report
 
 
@@ -72,7 +79,14 @@ def _position(line: bytes) -> int:
     return int(line.split(b"\t", 2)[1])
 
 
-def _site(one: bytes | None, other: bytes | None, names: Sequence[str], report: Report, shadow: int) -> None:
+def _site(
+    one: bytes | None,
+    other: bytes | None,
+    names: Sequence[str],
+    report: Report,
+    shadow: int,
+    spanned: frozenset[int],
+) -> None:
     report.sites += 1
     # with all sites nearly all lines are without QUAL, and nothing in them is tolerated
     if one is not None and one == other and one.split(b"\t", 6)[5] == b".":
@@ -87,7 +101,7 @@ def _site(one: bytes | None, other: bytes | None, names: Sequence[str], report: 
         assert present is not None
         sides = (record.shown if record else ABSENT for record in (theirs, ours))
         found = [_item(present, "site", *sides)]
-    report.take(found, Context(theirs=theirs, ours=ours, items=tuple(found), shadow=shadow))
+    report.take(found, Context(theirs=theirs, ours=ours, items=tuple(found), shadow=shadow, spanned=spanned))
 
 
 def _item(record: Record, field: str, theirs: str, ours: str, *, sample: str = "") -> Mismatch:

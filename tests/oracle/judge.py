@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 
 from tests.oracle import gatk
-from tests.oracle.cohorts import Cohort, JointCall, shadow
+from tests.oracle.cohorts import Cohort, JointCall, shadow, spanned
 from tests.oracle.compare import compare
 from tests.oracle.report import Report
 
@@ -20,7 +20,7 @@ def judge(cohort: Cohort, ours: JointCall, folder: Path, *, all_sites: bool = Fa
     except Exception as error:
         error.add_note(f"cohort {cohort.name} in {folder}, all_sites={all_sites}")
         raise
-    return compare(theirs, made, shadow=shadow(cohort))
+    return compare(theirs, made, shadow=shadow(cohort), spanned=spanned(cohort) if all_sites else frozenset())
 
 
 def columnar() -> JointCall:

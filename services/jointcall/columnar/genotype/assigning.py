@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from services.jointcall.columnar.compiled import Whole, compiled
 from services.jointcall.columnar.genotype import cells
-from services.jointcall.columnar.genotype.explicit import ALTS, GQ, ONE, PLOIDY, Records
+from services.jointcall.columnar.genotype.explicit import ALTS, DP, GQ, ONE, PLOIDY, Records
 from services.jointcall.columnar.tables import ABSENT, Bytes, Ints
 
 # bits of a cell's state
@@ -78,13 +78,14 @@ def genotypes(
 
 @compiled
 def _matched(records: Records, row: int, local: NDArray[np.int16], kept: Ints) -> tuple[int, int]:
-    """The record's own genotype in the kept alleles, REF for one that is not kept."""
+    """The record's own genotype in the kept alleles, REF for one that is not kept. <NON_REF> is REF too, but says
+    nothing without a depth."""
     one, two = ABSENT, ABSENT
     non_ref = records.figures[row, ALTS] + 1
     for at in range(records.figures[row, PLOIDY]):
         mine = records.figures[row, ONE + at]
         to = ABSENT
-        if mine >= 0:
+        if mine >= 0 and (mine != non_ref or records.figures[row, DP] != ABSENT):
             to = 0
             for k in range(1, len(kept)):
                 if local[kept[k]] == mine and mine != non_ref:

@@ -228,7 +228,8 @@ def _kind(form: int, gq: int, dp: int, pl1: int, pl2: int) -> tuple[Whole, int, 
             shown |= WITH_GQ
         if no_quality and no_depth:
             return key | KEY_UNCALLED | (KEY_BARE if flat else KEY_UNUSED), BARE | shown, 0
-        if quality < 1:
+        unsaid = form & NO_CALL != 0 and pl1 + (0 if haploid else pl2) <= 1  # too little to call from
+        if quality < 1 or unsaid:
             return key | KEY_UNCALLED, UNCALLED | shown, quality
         return key, REFERENCE | shown, quality
     quality = gq
