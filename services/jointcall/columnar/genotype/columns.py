@@ -20,6 +20,7 @@ from services.jointcall.columnar.genotype.walk import (
     WITH_DEPTH,
     WITH_GQ,
     WITH_PL,
+    WITH_SAID,
     Dense,
 )
 from services.jointcall.columnar.tables import ABSENT, PHASED, Bytes, Ints, Longs
@@ -166,7 +167,7 @@ def write_reference(
             depth = np.int64(0)
             if form & WITH_DEPTH:
                 depth = np.int64(dense.reads[place, sample] if own else dense.depth[place, sample])
-            quality = np.int64(dense.said[place, sample]) if form & WITH_GQ else np.int64(ABSENT)
+            quality = np.int64(dense.said[place, sample]) if form & WITH_SAID else np.int64(ABSENT)
             n = _plain(out, n, form & ONE_COPY == 0, depth, quality)
         else:
             at_sample[sample] = ABSENT

@@ -28,7 +28,8 @@ def considered(k: int, rows: Ints, records: Records, local: NDArray[np.int16], s
     every = np.arange(k).astype(np.int32)
     if k - 1 <= MOST_ALTS:
         return every
-    weight = np.zeros(k, np.int64)
+    # in doubles and in the order of samples, as GATK adds them up: the last bit decides between equals
+    weight = np.zeros(k)
     phred = np.empty(k * (k + 1) // 2 + 1, np.int32)
     for cell, row in enumerate(rows):
         genotypes = cells.phreds(phred, records, row, local[cell], every)
@@ -37,14 +38,16 @@ def considered(k: int, rows: Ints, records: Records, local: NDArray[np.int16], s
         best, _ = cells.quality(phred, genotypes)
         if best == 0:
             continue
+        least = phred[genotypes]
+        surer = abs(least / -10.0 - (phred[0] + least) / -10.0)
         if records.figures[row, PLOIDY] == 1:
-            weight[best] += phred[0]
+            weight[best] += surer
             continue
         low, high = cells.pair(best)
         if low != 0:
-            weight[low] += phred[0]
+            weight[low] += surer
         if high != 0 and high != low:
-            weight[high] += phred[0]
+            weight[high] += surer
     order = np.argsort(-weight[1:], kind="mergesort")
     chosen = np.sort(order[:MOST_ALTS])
     out = np.zeros(MOST_ALTS + 1, np.int32)

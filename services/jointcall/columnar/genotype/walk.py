@@ -40,6 +40,7 @@ ONE_COPY = 8
 WITH_PL = 16
 WITH_GQ = 32
 WITH_DEPTH = 64
+WITH_SAID = 128
 
 # bits of a likelihood key above its three values of 16 bits
 KEY_HAPLOID = np.int64(1) << np.int64(48)
@@ -161,7 +162,7 @@ def walk(
                 depths[site] += depth
                 covered[site] += 2
                 if want_dense:
-                    shown = REFERENCE | WITH_PL | WITH_GQ
+                    shown = REFERENCE | WITH_PL | WITH_GQ | WITH_SAID
                     if form & (HAS_MIN_DP | HAS_DP):
                         shown |= WITH_DEPTH
                     out.form[site, column] = shown
@@ -191,6 +192,8 @@ def walk(
             if want_dense:
                 if form & (HAS_MIN_DP | HAS_DP):
                     shown |= WITH_DEPTH
+                if form & HAS_GQ:
+                    shown |= WITH_SAID
                 out.form[site, column] = shown
                 out.gq[site, column] = quality
                 out.said[site, column] = gq
