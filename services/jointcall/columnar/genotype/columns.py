@@ -37,7 +37,7 @@ KEYS = (
     (KEY_PS, "PS"),
 )
 
-_ONE, _G, _T = (np.uint8(ord(sign)) for sign in "1GT")
+_ONE = np.uint8(ord("1"))
 _ZERO, _COLON, _COMMA, _TAB, _DOT, _SLASH, _BAR = (np.uint8(ord(sign)) for sign in "0:,\t./|")
 
 
@@ -138,8 +138,8 @@ def write(
 @compiled
 def write_reference(
     out: Bytes, site: int, place: int, found: Cells, called: Called, records: Records, dense: Dense, at_sample: Ints
-) -> int:
-    """FORMAT and columns of a site without an ALT: GT, DP and RGQ. As `write` otherwise.
+) -> tuple[int, bool]:
+    """The columns of a site without an ALT: GT, DP and RGQ. As `write`, and whether any sample has more than GT.
 
     DP is MIN_DP where there is one, but at sites that had an ALT: there it is the block's DP, as GATK writes it."""
     own = called.written[site] == TURNED_OUT
@@ -147,13 +147,7 @@ def write_reference(
     for cell in range(begin, end):
         at_sample[found.sample[cell]] = cell
     n = 0
-    if called.depth[site]:
-        for sign in b"GT:DP:RGQ":
-            out[n] = sign
-            n += 1
-    else:
-        out[0], out[1] = _G, _T
-        n = 2
+    fields = False
     for sample in range(len(at_sample)):
         out[n] = _TAB
         n += 1
@@ -168,13 +162,16 @@ def write_reference(
             if form & WITH_DEPTH:
                 depth = np.int64(dense.reads[place, sample] if own else dense.depth[place, sample])
             quality = np.int64(dense.said[place, sample]) if form & WITH_SAID else np.int64(ABSENT)
+            fields |= depth > 0 and quality != ABSENT
             n = _plain(out, n, form & ONE_COPY == 0, depth, quality)
         else:
             at_sample[sample] = ABSENT
             row = found.row[cell]
             depth = np.int64(records.figures[row, DP] if own else cells.depth_of(records, row))
-            n = _plain(out, n, records.figures[row, PLOIDY] == 2, depth, np.int64(records.figures[row, GQ]))
-    return n
+            quality = np.int64(records.figures[row, GQ])
+            fields |= depth > 0 and quality != ABSENT
+            n = _plain(out, n, records.figures[row, PLOIDY] == 2, depth, quality)
+    return n, fields
 
 
 @compiled

@@ -24,8 +24,9 @@ INDEL_PSEUDOCOUNT = 0.00125
 CONVERGED = 0.1
 COUNT_UNIT = 2.0**40
 """Allele counts are summed in steps of 2^-40: 2^22 chromosomes fit into 63 bits."""
-LOG_UNIT = 2.0**30
-"""log10 probabilities are summed in steps of 2^-30 (10^-8 phred)."""
+LOG_UNIT = 2.0**42
+"""log10 probabilities are summed in steps of 2^-42 (10^-12 phred), whole numbers and the rest apart: 2^21 samples' rest
+fits into 63 bits."""
 
 
 class Blocks(NamedTuple):
@@ -153,32 +154,32 @@ def absences(blocks: Blocks, explicit: Explicit, f: Doubles, star: int, powers: 
     """(K + 1,): entry 0 log10 of the probability that no sample has more than REF and `*` (whose place is `star`, -1
     without), entry k that none has allele k."""
     alleles = len(f)
-    total = np.zeros(alleles, np.int64)
+    total = np.zeros((alleles, 2), np.int64)
     with_star = f[star] if star > 0 else 0.0
     two = alleles == 2 and star < 0
     for at in range(len(blocks.one)):
         if blocks.haploid[at]:
             l1 = blocks.one[at]
             whole = f[0] + (1.0 - f[0]) * l1
-            total[0] += _logged((f[0] + with_star * l1) / whole, 0) * blocks.times[at]
+            _log(total[0], (f[0] + with_star * l1) / whole, 0, blocks.times[at])
             if not two:
                 for k in range(1, alleles):
-                    total[k] += _logged((f[0] + (1.0 - f[0] - f[k]) * l1) / whole, 0) * blocks.times[at]
+                    _log(total[k], (f[0] + (1.0 - f[0] - f[k]) * l1) / whole, 0, blocks.times[at])
         else:
             _absent_block(total, f, with_star, blocks.one[at], blocks.two[at], blocks.times[at], two)
     for cell in range(len(explicit.ploidy)):
         whole = _weight(explicit, cell, f, -1, -2, powers)[0]
         part, below = _weight(explicit, cell, f, -1, star, powers)
-        total[0] += _logged(part / whole, below)
+        _log(total[0], part / whole, below, 1)
         if not two:
             for k in range(1, alleles):
                 part, below = _weight(explicit, cell, f, k, -2, powers)
-                total[k] += _logged(part / whole, below)
+                _log(total[k], part / whole, below, 1)
     if two:
         total[1] = total[0]
     out = np.empty(alleles)
     for k in range(alleles):
-        out[k] = total[k] / LOG_UNIT
+        out[k] = total[k, 0] + total[k, 1] / LOG_UNIT
     return out
 
 
@@ -187,19 +188,22 @@ def _absent_block(total: Longs, f: Doubles, star: float, l1: float, l2: float, t
     rest = 1.0 - f[0]
     whole = f[0] * f[0] + 2.0 * f[0] * rest * l1 + rest * rest * l2
     none = f[0] * f[0] + 2.0 * f[0] * star * l1 + star * star * l2
-    total[0] += _logged(none / whole, 0) * times
+    _log(total[0], none / whole, 0, times)
     if two:
         return
     for k in range(1, len(f)):
         others = max(0.0, rest - f[k])
         without = f[0] * f[0] + 2.0 * f[0] * others * l1 + others * others * l2
-        total[k] += _logged(without / whole, 0) * times
+        _log(total[k], without / whole, 0, times)
 
 
 @compiled
-def _logged(part: float, phred_below: int) -> np.int64:
-    """log10 of `part` x 10^(-phred_below/10), 0 at most, in LOG_UNIT."""
-    return np.int64(np.rint(min(0.0, np.log10(part) - phred_below / 10.0) * LOG_UNIT))
+def _log(total: Longs, part: float, phred_below: int, times: int) -> None:
+    """Adds log10 of `part` x 10^(-phred_below/10), 0 at most, so many times to `total`: whole numbers, LOG_UNITs."""
+    value = min(0.0, np.log10(part) - phred_below / 10.0)
+    whole = np.floor(value)
+    total[0] += np.int64(whole) * times
+    total[1] += np.int64(np.rint((value - whole) * LOG_UNIT)) * times
 
 
 @compiled

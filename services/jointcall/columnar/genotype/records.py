@@ -35,10 +35,10 @@ def lines(stretch: Stretch, *, contig: str, samples: int, sites_only: bool = Fal
             yield head
             continue
         if called.written[site] in (REFERENCE_ONLY, TURNED_OUT):
-            length = columns.write_reference(
+            length, fields = columns.write_reference(
                 buffer, site, place, stretch.cells, called, stretch.records, stretch.dense, room
             )
-            yield b"%s\t%s" % (head, bytes(buffer[:length]))
+            yield b"%s\t%s%s" % (head, b"GT:DP:RGQ" if fields else b"GT", buffer[:length].tobytes())
             continue
         keys = columns.layout(site, place, stretch.cells, called, stretch.records, stretch.dense, len(kept))
         need = columns.longest(site, stretch.cells, stretch.records, samples, len(kept), text_rows)

@@ -119,7 +119,7 @@ def call(
         out.depth[site] = depth
         if all_sites and (c1 > c0 or pooled.covered[site]):
             out.written[site] = REFERENCE_ONLY
-        if k < 2 or depth == 0:
+        if k < 2:
             continue
         keys = pooled.key[pooled.rows[site] : pooled.rows[site + 1]]
         times = pooled.times[pooled.rows[site] : pooled.rows[site + 1]]
@@ -132,6 +132,8 @@ def call(
             standing[cell] = cells.standing(records, row)
         if _lacking(rows, records, local):
             out.written[site] = LEFT_OUT
+            continue
+        if depth == 0:
             continue
         considered = model.considered(k, rows, records, local, standing)
         blocks = frequency.blocks_of(pooled.plain[site], keys, times, powers, len(considered) < k)

@@ -173,7 +173,9 @@ def walk(
                     out.pl1[site, column] = pl1
                     out.pl2[site, column] = pl2
                 continue
-            if pl0 > 0:
+            # a haploid 0,1 is enough to call from at a site of three alleles, and not at one of two
+            edge = form & HAPLOID and pl1 == 1 and form & (NO_CALL | HAS_GQ) != HAS_GQ
+            if pl0 > 0 or edge:
                 if singles == len(block_site):
                     block_site = _grown(block_site, singles)
                     block_sample = _grown(block_sample, singles)
@@ -231,8 +233,7 @@ def _kind(form: int, gq: int, dp: int, pl1: int, pl2: int) -> tuple[Whole, int, 
             shown |= WITH_GQ
         if no_quality and no_depth:
             return key | KEY_UNCALLED | (KEY_BARE if flat else KEY_UNUSED), BARE | shown, 0
-        unsaid = form & NO_CALL != 0 and pl1 + (0 if haploid else pl2) <= 1  # too little to call from
-        if quality < 1 or unsaid:
+        if quality < 1:
             return key | KEY_UNCALLED, UNCALLED | shown, quality
         return key, REFERENCE | shown, quality
     quality = gq
