@@ -162,14 +162,14 @@ def write_reference(
             if form & WITH_DEPTH:
                 depth = np.int64(dense.reads[place, sample] if own else dense.depth[place, sample])
             quality = np.int64(dense.said[place, sample]) if form & WITH_SAID else np.int64(ABSENT)
-            fields |= depth > 0 and quality != ABSENT
+            fields |= bool(depth > 0 and quality != ABSENT)
             n = _plain(out, n, form & ONE_COPY == 0, depth, quality)
         else:
             at_sample[sample] = ABSENT
             row = found.row[cell]
             depth = np.int64(records.figures[row, DP] if own else cells.depth_of(records, row))
             quality = np.int64(records.figures[row, GQ])
-            fields |= depth > 0 and quality != ABSENT
+            fields |= bool(depth > 0 and quality != ABSENT)
             n = _plain(out, n, records.figures[row, PLOIDY] == 2, depth, quality)
     return n, fields
 

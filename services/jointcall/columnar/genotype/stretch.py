@@ -330,4 +330,4 @@ def _explicit(blocks: Blocks, rows: Ints) -> Variants:
 
 
 def _where(form: Bytes, bit: int, values: NDArray[Any]) -> Ints:
-    return np.where(form & bit, values, ABSENT).astype(np.int32)
+    return np.where(form & bit, values.astype(np.int32), np.int32(ABSENT))
