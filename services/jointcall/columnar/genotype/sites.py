@@ -12,6 +12,7 @@ from services.jointcall.columnar.genotype import assigning, cells, combining, fr
 from services.jointcall.columnar.genotype.cells import Alleles, Cells
 from services.jointcall.columnar.genotype.explicit import ALTS, GQ, ONE, PLOIDY, Records
 from services.jointcall.columnar.genotype.shapes import STAR, Shapes
+from services.jointcall.columnar.genotype.walk import KEY_APPROXIMATE, KEY_UNUSED
 from services.jointcall.columnar.tables import ABSENT, Bytes, Floats, Ints, Longs
 
 Doubles = NDArray[np.float64]
@@ -135,6 +136,9 @@ def call(
             continue
         if depth == 0:
             continue
+        if all_sites and not _any_likelihoods(rows, records, standing, pooled.plain[site], keys):
+            out.written[site] = LEFT_OUT
+            continue
         considered = model.considered(k, rows, records, local, standing)
         blocks = frequency.blocks_of(pooled.plain[site], keys, times, powers, len(considered) < k)
         kept, qual, near = model.model(
@@ -199,6 +203,17 @@ def _lacking(rows: Ints, records: Records, local: NDArray[np.int16]) -> bool:
                     if local[cell, k] == mine:
                         return True
     return False
+
+
+@compiled
+def _any_likelihoods(rows: Ints, records: Records, standing: Bytes, plain: Ints, keys: Longs) -> bool:
+    """GATK does not genotype a site where no sample has PL, though it would approximate them from GQ where one has."""
+    found = plain.sum() > 0
+    for cell, row in enumerate(rows):
+        found |= records.pl_rows[row + 1] > records.pl_rows[row] and not standing[cell] & cells.STRIPPED
+    for key in keys:
+        found |= key & (KEY_APPROXIMATE | KEY_UNUSED) == 0
+    return bool(found)
 
 
 @compiled
