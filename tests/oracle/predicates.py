@@ -106,6 +106,25 @@ class UnderDeletion:
         return context.position in context.spanned and theirs in plain and ours in plain
 
 
+@dataclass(frozen=True, slots=True)
+class NearCertainty:
+    """With all sites: QUAL of a site without an ALT, from 100 on."""
+
+    name: str = "near certainty"
+    reason: str = (
+        "QUAL of a reference site is the logarithm of 1 less a probability that differs from 1 by 10^-10 or less: of "
+        "such a difference a double keeps few digits, and none in the end (Infinity)"
+    )
+    cap: int = 50
+
+    def explains(self, item: Mismatch, context: Context) -> bool:
+        if item.field != "QUAL" or context.theirs is None or context.ours is None:
+            return False
+        if context.theirs.alt != "." or context.ours.alt != ".":
+            return False
+        return "." not in (item.theirs, item.ours) and min(float(item.theirs), float(item.ours)) >= 100.0
+
+
 def _by_one(theirs: str, ours: str) -> bool:
     one, other = theirs.split(","), ours.split(",")
     try:
@@ -114,4 +133,4 @@ def _by_one(theirs: str, ours: str) -> bool:
         return False
 
 
-PREDICATES: tuple[Predicate, ...] = (MleacTie(), EdgeOverlap(), UnderDeletion())
+PREDICATES: tuple[Predicate, ...] = (MleacTie(), EdgeOverlap(), UnderDeletion(), NearCertainty())
