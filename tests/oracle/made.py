@@ -263,7 +263,7 @@ def _carried(rng: Random, ploidy: int, alts: int) -> list[int]:
 def _about(rng: Random, depth: int) -> list[str]:
     """INFO: of one sample's reads."""
     about = [
-        f"{key}={rng.gauss(0, 1.5):.3f}"
+        f"{key}={max(-20.0, min(20.0, rng.gauss(0, 1.5))):.3f}"
         for key in ("BaseQRankSum", "ClippingRankSum", "MQRankSum", "ReadPosRankSum")
         if happens(rng, 0.1 if key == "ClippingRankSum" else 0.6)
     ]

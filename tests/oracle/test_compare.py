@@ -196,10 +196,23 @@ def test_a_tie_of_mleac_is_a_named_predicate_with_a_cap(files: Files) -> None:
     assert report.good
 
 
-@pytest.mark.parametrize(("alt", "an", "explained"), [("*", 7, True), ("*", 6, False), ("C", 7, False)])
-def test_samples_that_gatk_counts_twice(files: Files, alt: str, an: int, explained: bool) -> None:
-    theirs = files.write("theirs", (f"c1\t9\t.\tA\t{alt}\t0\tLowQual\tAC=1;AN={an}\tGT\t0/0\t0/0\t0/0",))
+@pytest.mark.parametrize(
+    ("alt", "spanned", "explained"), [("*", 9, True), (".", 9, True), ("*", 8, False), ("C", 9, False)]
+)
+def test_all_sites_under_a_deletion(files: Files, alt: str, spanned: int, explained: bool) -> None:
+    theirs = files.write("theirs", (f"c1\t9\t.\tA\t{alt}\t0\tLowQual\tAC=1;AN=7\tGT\t0/0\t0/0\t0/0",))
     ours = files.write("ours", ("c1\t9\t.\tA\t.\t.\t.\tDP=9\tGT\t0/0\t0/0\t0/0",))
+    assert compare(theirs, ours, spanned=frozenset({spanned})).good == explained
+
+
+@pytest.mark.parametrize(
+    ("alt", "qual", "explained"),
+    [(".", "Infinity", True), (".", "120.5", True), (".", "99", False), ("C", "Infinity", False)],
+)
+def test_near_certainty_of_a_reference_site(files: Files, alt: str, qual: str, explained: bool) -> None:
+    rest = "DP=9\tGT\t0/0\t0/0\t0/0"
+    theirs = files.write("theirs", (f"c1\t9\t.\tA\t{alt}\t122.8\t.\t{rest}",))
+    ours = files.write("ours", (f"c1\t9\t.\tA\t{alt}\t{qual}\t.\t{rest}",))
     assert compare(theirs, ours).good == explained
 
 
