@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-
 from chassis.errors import ToolFailed, reject
 from chassis.reference.local import LocalReference
 from chassis.storage.sums import sum_of
@@ -28,6 +26,7 @@ from services.jointcall.columnar.folder import GenerationFolder
 from services.jointcall.columnar.genotype.panel import write_vcf
 from services.jointcall.columnar.genotype.streaming import REACH, Member, stretches
 from services.jointcall.columnar.importing import write_batch
+from services.jointcall.columnar.membership import member_of
 from services.jointcall.columnar.reading.columns import Parsed
 from services.jointcall.columnar.reading.parsing import parse, target_of
 from services.jointcall.columnar.store.depot import Depot
@@ -45,7 +44,7 @@ from services.jointcall.columnar.store.generation import (
 )
 from services.jointcall.columnar.store.schema import SCHEMA_VERSION
 from services.jointcall.columnar.warm import warm
-from services.jointcall.engines.gather import gather
+from services.jointcall.engines.gather import gather_all
 from services.jointcall.engines.gvcf import contigs_of, require_distinct, require_some
 from services.jointcall.engines.protocol import CalledChunk, GvcfInput, IntervalCounts, Kept
 from services.jointcall.intervals import chunks
@@ -195,17 +194,15 @@ class ColumnarEngine:
         out_sites: Path,
         scratch: Path,
     ) -> IntervalCounts:
-        called = [
-            self.genotype_chunk(
-                generation=generation,
-                chunk=chunk,
-                reference=reference,
-                out=scratch / f"{chunk.slug}.vcf.gz",
-                scratch=scratch,
-            )
-            for chunk in self.chunks(interval)
-        ]
-        return gather(chunks=called, out_vcf=out_vcf, out_sites=out_sites)
+        return gather_all(
+            self,
+            generation=generation,
+            interval=interval,
+            reference=reference,
+            out_vcf=out_vcf,
+            out_sites=out_sites,
+            scratch=scratch,
+        )
 
     def _with_margin(self, interval: Interval) -> Interval:
         return interval.model_copy(update={"start": max(1, interval.start - self._margin_bp)})
@@ -248,22 +245,8 @@ class _Read:
 
 @contextmanager
 def _opened(folder: GenerationFolder, generation: Generation) -> Iterator[list[Member]]:
-    column = {name: at for at, name in enumerate(generation.samples)}
     with ExitStack() as stack:
-        members = []
-        for batch in generation.batches:
-            counting = set(generation.counting(batch))
-            masked = [at not in counting for at in range(len(batch.names))]
-            members.append(
-                Member(
-                    reader=stack.enter_context(folder.open(batch)),
-                    columns=np.array(
-                        [0 if out else column[name] for name, out in zip(batch.names, masked, strict=True)], np.int32
-                    ),
-                    masked=np.array(masked, np.uint8),
-                )
-            )
-        yield members
+        yield [member_of(generation, batch, stack.enter_context(folder.open(batch))) for batch in generation.batches]
 
 
 def _require_new(batch: Sequence[GvcfInput], earlier: Generation | None, *, without: Collection[str]) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chassis.errors import ToolFailed
+from chassis.reference.local import LocalReference
 from chassis.tools import vcf
+from contracts.values import Interval
 from services.jointcall.engines.jitter import settle
-from services.jointcall.engines.protocol import CalledChunk, IntervalCounts
+from services.jointcall.engines.protocol import CalledChunk, Engine, IntervalCounts
 
 INFO_COLUMN_END = 8  # CHROM POS ID REF ALT QUAL FILTER INFO
 
@@ -39,6 +41,30 @@ def gather(*, chunks: Sequence[CalledChunk], out_vcf: Path, out_sites: Path) -> 
     for written in (out_vcf, out_sites):
         vcf.index(written)
     return IntervalCounts(variants=variants, samples=len(vcf.samples_of(header)))
+
+
+def gather_all(
+    engine: Engine,
+    *,
+    generation: Path,
+    interval: Interval,
+    reference: LocalReference,
+    out_vcf: Path,
+    out_sites: Path,
+    scratch: Path,
+) -> IntervalCounts:
+    """What `Engine.genotype` promises, by the engine's own chunks, one after the other."""
+    called = [
+        engine.genotype_chunk(
+            generation=generation,
+            chunk=chunk,
+            reference=reference,
+            out=scratch / f"{chunk.slug}.vcf.gz",
+            scratch=scratch,
+        )
+        for chunk in engine.chunks(interval)
+    ]
+    return gather(chunks=called, out_vcf=out_vcf, out_sites=out_sites)
 
 
 def _records(chunk: CalledChunk) -> Iterator[bytes]:

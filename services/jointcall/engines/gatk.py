@@ -17,7 +17,7 @@ from chassis.reference.local import LocalReference
 from chassis.tools import vcf
 from chassis.tools.gatk import Gatk
 from contracts.values import EngineName, Interval, Provenance
-from services.jointcall.engines.gather import gather
+from services.jointcall.engines.gather import gather_all
 from services.jointcall.engines.gvcf import check_batch
 from services.jointcall.engines.native_memory import keep_freed
 from services.jointcall.engines.protocol import CalledChunk, GvcfInput, IntervalCounts
@@ -130,17 +130,15 @@ class GatkEngine:
         out_sites: Path,
         scratch: Path,
     ) -> IntervalCounts:
-        called = [
-            self.genotype_chunk(
-                generation=generation,
-                chunk=chunk,
-                reference=reference,
-                out=scratch / f"{chunk.slug}.vcf.gz",
-                scratch=scratch,
-            )
-            for chunk in self.chunks(interval)
-        ]
-        return gather(chunks=called, out_vcf=out_vcf, out_sites=out_sites)
+        return gather_all(
+            self,
+            generation=generation,
+            interval=interval,
+            reference=reference,
+            out_vcf=out_vcf,
+            out_sites=out_sites,
+            scratch=scratch,
+        )
 
     def _with_margin(self, interval: Interval) -> Interval:
         return interval.model_copy(update={"start": max(1, interval.start - self._margin_bp)})

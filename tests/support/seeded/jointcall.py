@@ -16,7 +16,7 @@ import pysam
 from chassis.reference.local import LocalReference
 from chassis.tools import vcf
 from contracts.values import EngineName, Interval, Provenance
-from services.jointcall.engines.gather import gather
+from services.jointcall.engines.gather import gather_all
 from services.jointcall.engines.gvcf import check_batch, contigs_of
 from services.jointcall.engines.protocol import CalledChunk, GvcfInput, IntervalCounts
 from services.jointcall.engines.records import NON_REF
@@ -129,17 +129,15 @@ class SeededJointcall:
         out_sites: Path,
         scratch: Path,
     ) -> IntervalCounts:
-        called = [
-            self.genotype_chunk(
-                generation=generation,
-                chunk=chunk,
-                reference=reference,
-                out=scratch / f"{chunk.slug}.vcf.gz",
-                scratch=scratch,
-            )
-            for chunk in self.chunks(interval)
-        ]
-        return gather(chunks=called, out_vcf=out_vcf, out_sites=out_sites)
+        return gather_all(
+            self,
+            generation=generation,
+            interval=interval,
+            reference=reference,
+            out_vcf=out_vcf,
+            out_sites=out_sites,
+            scratch=scratch,
+        )
 
 
 def _words(path: Path) -> list[Word]:

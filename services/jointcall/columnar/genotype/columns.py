@@ -42,7 +42,7 @@ _ZERO, _COLON, _COMMA, _TAB, _DOT, _SLASH, _BAR = (np.uint8(ord(sign)) for sign 
 
 
 @compiled
-def layout(site: int, place: int, found: Cells, called: Called, records: Records, dense: Dense, kept: int) -> int:
+def layout(site: int, place: int, found: Cells, called: Called, records: Records, dense: Dense) -> int:
     """Which FORMAT keys any sample of the site has a value for."""
     out = 0
     for sample in range(dense.form.shape[1]):

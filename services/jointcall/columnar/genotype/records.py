@@ -29,18 +29,18 @@ def lines(stretch: Stretch, *, contig: str, samples: int, sites_only: bool = Fal
         code = stretch.alleles.code[begin:end]
         kept = np.flatnonzero(called.allele_kept[begin:end]).astype(np.int32)
         head = _head(stretch, int(site), contig, kept)
-        if 64 * samples > len(buffer):
-            buffer = np.empty(128 * samples, np.uint8)
         if sites_only:
             yield head
             continue
         if called.written[site] in (REFERENCE_ONLY, TURNED_OUT):
+            if 64 * samples > len(buffer):
+                buffer = np.empty(128 * samples, np.uint8)
             length, fields = columns.write_reference(
                 buffer, site, place, stretch.cells, called, stretch.records, stretch.dense, room
             )
             yield b"%s\t%s%s" % (head, b"GT:DP:RGQ" if fields else b"GT", buffer[:length].tobytes())
             continue
-        keys = columns.layout(site, place, stretch.cells, called, stretch.records, stretch.dense, len(kept))
+        keys = columns.layout(site, place, stretch.cells, called, stretch.records, stretch.dense)
         need = columns.longest(site, stretch.cells, stretch.records, samples, len(kept), text_rows)
         if need > len(buffer):
             buffer = np.empty(2 * need, np.uint8)

@@ -8,11 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from services.jointcall.columnar.genotype.streaming import REACH, Member, stretches
+from services.jointcall.columnar.genotype.streaming import REACH, stretches
 from services.jointcall.columnar.genotype.stretch import Stretch
 from services.jointcall.columnar.library.shards import Region, within
+from services.jointcall.columnar.membership import member_of
 from services.jointcall.columnar.store.batch import BatchReader
 from services.jointcall.columnar.store.depot import Depot
 from services.jointcall.columnar.store.generation import Batch, Generation
@@ -95,7 +94,7 @@ def called(
                 if generation.counting(batch):
                     reader = Chained(depot, generation, batch, _followed(generation, number), copies)
                     stack.callback(reader.close)
-                    members.append(_member(generation, batch, reader))
+                    members.append(member_of(generation, batch, reader))
             yield Piece(
                 shard=number,
                 region=region,
@@ -125,14 +124,6 @@ def _followed(generation: Generation, number: int) -> tuple[int, ...]:
             break
         first -= 1
     return tuple(range(first, number + 1))
-
-
-def _member(generation: Generation, batch: Batch, reader: Chained) -> Member:
-    place = {name: at for at, name in enumerate(generation.samples)}
-    counting = set(generation.counting(batch))
-    masked = np.array([at not in counting for at in range(len(batch.names))], np.uint8)
-    columns = np.array([place[name] if at in counting else 0 for at, name in enumerate(batch.names)], np.int32)
-    return Member(reader=reader, columns=columns, masked=masked)
 
 
 def _forget(copies: Path, generation: Generation, number: int) -> None:
