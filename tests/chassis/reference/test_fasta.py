@@ -13,7 +13,7 @@ from chassis.reference.fasta import Sequence, digest_of, normalise
 from chassis.reference.intervals import calling_intervals
 from tests.chassis.reference.conftest import bases, write_fasta
 
-_PACKED = gzip.compress(b">a\nACGT\n")
+_PACKED = gzip.compress(b">a\nACGT\n", mtime=0)
 
 
 def refused(path: Path, out: Path) -> tuple[str, str]:
