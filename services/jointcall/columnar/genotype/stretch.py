@@ -15,7 +15,7 @@ from services.jointcall.columnar.genotype.explicit import Records, records_of
 from services.jointcall.columnar.genotype.powers import likelihoods
 from services.jointcall.columnar.genotype.shapes import FIRST_STRINGS, Shapes, Sites, shapes_of, stars_of
 from services.jointcall.columnar.genotype.sites import LEFT_OUT, NOT_WRITTEN, Called, Pooled, call
-from services.jointcall.columnar.genotype.walk import Dense, Found, walk
+from services.jointcall.columnar.genotype.walk import Dense, Found, fill, walk
 from services.jointcall.columnar.store.windows import picked
 from services.jointcall.columnar.tables import (
     ABSENT,
@@ -91,7 +91,7 @@ def genotype(
     depths, covered = np.zeros(m, np.int64), np.zeros(m, np.int64)
     found: list[Found] = []
     for piece, offset in zip(pieces, offsets, strict=True):
-        found.append(_walked(piece, offset, sites.position, plain, depths, covered, None))
+        found.append(_walked(piece, offset, sites.position, plain, depths, covered))
     variants, singles = _with_blocks(variants, pieces, found)
     shape = np.concatenate([shape, np.full(len(singles[0]), ABSENT, np.int32)])
     cells = sorted_cells(
@@ -174,27 +174,11 @@ def _every(shapes: Shapes, sites: Sites, bases: bytes, first: int, strings: list
     return shapes._replace(site=place[shapes.site]), Sites(positions, reference)
 
 
-def _walked(
-    piece: Piece, offset: int, positions: Ints, plain: Ints, depths: Longs, covered: Longs, out: Dense | None
-) -> Found:
+def _walked(piece: Piece, offset: int, positions: Ints, plain: Ints, depths: Longs, covered: Longs) -> Found:
     window = piece.window
     begin, end = np.searchsorted(positions, [window.first, window.last + 1])
     here = slice(begin, end)
-    found = walk(
-        window.first,
-        window.blocks,
-        window.variants.rows,
-        window.variants.start,
-        window.variants.end,
-        positions[here],
-        piece.columns,
-        piece.masked,
-        plain[here],
-        depths[here],
-        covered[here],
-        out is not None,
-        Dense(*(column[here] for column in out)) if out else walking.dense(0, 0),
-    )
+    found = walk(window, positions[here], piece.masked, plain[here], depths[here], covered[here])
     return found._replace(
         cell_site=found.cell_site + np.int32(begin),
         cell_sample=piece.columns[found.cell_sample],
@@ -206,11 +190,12 @@ def _walked(
 
 def _dense(pieces: Sequence[Piece], positions: Ints, samples: int) -> Dense:
     """Of the sites that are written alone: most candidates are not, and these columns are the most of the memory."""
-    m = len(positions)
-    out = walking.dense(m, samples)
-    plain, depths, covered = np.zeros((m, 256), np.int32), np.zeros(m, np.int64), np.zeros(m, np.int64)
+    out = walking.dense(len(positions), samples)
     for piece in pieces:
-        _walked(piece, 0, positions, plain, depths, covered, out)
+        window = piece.window
+        begin, end = np.searchsorted(positions, [window.first, window.last + 1])
+        here = Dense(*(column[begin:end] for column in out))
+        fill(window.first, window.last, window.blocks, positions[begin:end], piece.columns, piece.masked, here)
     return out
 
 
