@@ -368,11 +368,26 @@ def _string(out: Bytes, n: int, code: int, last: int, text: Bytes, text_rows: Lo
     return n, n
 
 
+def _digits() -> tuple[Bytes, Bytes]:
+    """Decimals of 0 to 9,999 from their first digit, and how many digits."""
+    text, many = np.zeros((10_000, 4), np.uint8), np.zeros(10_000, np.uint8)
+    for value in range(10_000):
+        decimal = str(value).encode()
+        text[value, : len(decimal)] = np.frombuffer(decimal, np.uint8)
+        many[value] = len(decimal)
+    return text, many
+
+
+_DIGITS, _MANY = _digits()
+
+
 @compiled
 def _number(out: Bytes, n: int, value: Whole) -> int:
-    if value < 10:
-        out[n] = _ZERO + value
-        return n + 1
+    if value < 10_000:
+        # four bytes whatever there are: what is too much is written over
+        for at in range(4):
+            out[n + at] = _DIGITS[value, at]
+        return n + int(_MANY[value])
     digits = 1
     rest = value
     while rest >= 10:

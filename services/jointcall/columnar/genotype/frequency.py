@@ -28,6 +28,9 @@ LOG_UNIT = 2.0**42
 """log10 probabilities are summed in steps of 2^-42 (10^-12 phred), whole numbers and the rest apart: 2^21 samples' rest
 fits into 63 bits."""
 
+LEAST_POWER = 3200
+"""10^(-phred/10) is nothing from here on."""
+
 
 class Blocks(NamedTuple):
     """Kinds of reference blocks over a site: likelihoods of 0/<NON_REF> and <NON_REF>/<NON_REF> (haploid: of <NON_REF>,
@@ -106,6 +109,9 @@ def _expected(blocks: Blocks, explicit: Explicit, f: Doubles) -> Doubles:
             _add_block(total, f, blocks.one[at], blocks.two[at], blocks.times[at])
     mine = np.empty(alleles)
     for cell in range(len(explicit.ploidy)):
+        if alleles == 2 and explicit.ploidy[cell] == 2:
+            _add_biallelic(total, f[0], f[1], explicit.likelihood[cell])
+            continue
         mine[:] = 0.0
         whole = 0.0
         if explicit.ploidy[cell] == 1:
@@ -129,6 +135,18 @@ def _expected(blocks: Blocks, explicit: Explicit, f: Doubles) -> Doubles:
     for k in range(alleles):
         out[k] = total[k] / COUNT_UNIT
     return out
+
+
+@compiled
+def _add_biallelic(total: Longs, ref: float, alt: float, likelihood: Doubles) -> None:
+    """What _expected does for any number of alleles, operation by operation: nearly all sites have two."""
+    none = likelihood[0] * ref * ref
+    het = likelihood[1] * ref * alt
+    het += het
+    both = likelihood[2] * alt * alt
+    whole = none + het + both
+    total[0] += np.int64(np.rint((none + none + het) / whole * COUNT_UNIT))
+    total[1] += np.int64(np.rint((het + both + both) / whole * COUNT_UNIT))
 
 
 @compiled
@@ -168,6 +186,14 @@ def absences(blocks: Blocks, explicit: Explicit, f: Doubles, star: int, powers: 
         else:
             _absent_block(total, f, with_star, blocks.one[at], blocks.two[at], blocks.times[at], two)
     for cell in range(len(explicit.ploidy)):
+        if two and explicit.ploidy[cell] == 2:
+            phred = explicit.phred[cell]
+            none = f[0] * f[0]
+            whole = _times(none, phred[0], powers)
+            whole += _times(f[0] * f[1] * 2.0, phred[1], powers)
+            whole += _times(f[1] * f[1], phred[2], powers)
+            _log(total[0], none / whole, phred[0], 1)
+            continue
         whole = _weight(explicit, cell, f, -1, -2, powers)[0]
         part, below = _weight(explicit, cell, f, -1, star, powers)
         _log(total[0], part / whole, below, 1)
@@ -207,6 +233,11 @@ def _log(total: Longs, part: float, phred_below: int, times: int) -> None:
 
 
 @compiled
+def _times(prior: float, phred: int, powers: Doubles) -> float:
+    return float(prior * powers[phred]) if phred < LEAST_POWER else 0.0
+
+
+@compiled
 def _weight(
     explicit: Explicit, cell: int, f: Doubles, absent: int, only_with: int, powers: Doubles
 ) -> tuple[float, int]:
@@ -232,7 +263,7 @@ def _weight(
                 continue
             if _counts(i, j, absent, only_with):
                 above = explicit.phred[cell, g] - best
-                if above < 3200:
+                if above < LEAST_POWER:
                     prior = f[j] if haploid else (f[i] * f[j] * (1.0 if i == j else 2.0))
                     out += prior * powers[above]
             g += 1

@@ -7,10 +7,9 @@ that reaches over a later site is `*` there; a record's other ALTs say nothing a
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.jointcall.columnar.compiled import compiled
 from services.jointcall.columnar.genotype.explicit import PLOIDY, Records
@@ -40,21 +39,47 @@ class Sites(NamedTuple):
 
 
 def shapes_of(variants: Variants, strings: list[bytes]) -> tuple[Ints, Shapes, Sites]:
-    """The shape of each record, the shapes and the sites. `strings` grows by the alleles that are new.
+    """The shape of each record, the shapes and the sites. The records are by start. `strings` grows by the alleles that
+    are new.
 
     A record's own `end` may be longer than its REF; the shape's is the longest."""
-    hashes = _hashes(variants.start, variants.ref, variants.alt_rows, variants.alt)
-    _, first, shape = np.unique(hashes, return_index=True, return_inverse=True)
-    order = np.argsort(variants.start[first], kind="stable").astype(np.int32)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order), dtype=np.int32)
-    shape = place[shape.reshape(-1)].astype(np.int32)
-    first = first[order]
-    _require_same(variants, shape, first.astype(np.int64))
+    shape, first = _distinct(variants.start, variants.ref, variants.alt_rows, variants.alt)
     return shape, *_described(variants, shape, first, strings)
 
 
-def _described(variants: Variants, shape: Ints, first: NDArray[Any], strings: list[bytes]) -> tuple[Shapes, Sites]:
+@compiled
+def _distinct(start: Ints, ref: Ints, alt_rows: Longs, alt: Ints) -> tuple[Ints, Ints]:
+    """The shape of each record, and the first record of each shape."""
+    shape, first = np.empty(len(start), np.int32), np.empty(len(start), np.int32)
+    shapes = here = 0  # of them from `here` on are of the same start
+    for row in range(len(start)):
+        if row and start[row] != start[row - 1]:
+            here = shapes
+        mine = shapes
+        for one in range(here, shapes):
+            if _alike(ref, alt_rows, alt, row, first[one]):
+                mine = one
+                break
+        if mine == shapes:
+            first[shapes] = row
+            shapes += 1
+        shape[row] = mine
+    return shape, first[:shapes]
+
+
+@compiled
+def _alike(ref: Ints, alt_rows: Longs, alt: Ints, row: int, other: int) -> bool:
+    a, b = alt_rows[row], alt_rows[other]
+    many = alt_rows[row + 1] - a
+    same = bool(ref[row] == ref[other] and alt_rows[other + 1] - b == many)
+    at = 0
+    while same and at < many:
+        same = bool(alt[a + at] == alt[b + at])
+        at += 1
+    return same
+
+
+def _described(variants: Variants, shape: Ints, first: Ints, strings: list[bytes]) -> tuple[Shapes, Sites]:
     codes = {text: code for code, text in enumerate(strings)}
     refs = variants.ref[first].tolist()
     starts = variants.start[first].tolist()
@@ -138,45 +163,3 @@ def _code(text: bytes, codes: dict[bytes, int], strings: list[bytes]) -> int:
         code = codes[text] = len(strings)
         strings.append(text)
     return code
-
-
-@compiled
-def _hashes(start: Ints, ref: Ints, alt_rows: Longs, alt: Ints) -> NDArray[np.uint64]:
-    out = np.empty(len(start), np.uint64)
-    for row in range(len(out)):
-        h = _mixed(np.uint64(start[row]), np.uint64(ref[row]))
-        for at in range(alt_rows[row], alt_rows[row + 1]):
-            h = _mixed(h, np.uint64(alt[at] + 1))
-        out[row] = h
-    return out
-
-
-@compiled
-def _mixed(a: np.uint64, b: np.uint64) -> np.uint64:
-    """A bijection of each argument (the finaliser of splitmix64, Steele et al. 2014)."""
-    x = a * np.uint64(0x9E3779B97F4A7C15) + b + np.uint64(0x632BE59BD9B4E019)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def _require_same(variants: Variants, shape: Ints, first: Longs) -> None:
-    if _differing(variants.start, variants.ref, variants.alt_rows, variants.alt, shape, first) >= 0:
-        raise ArithmeticError("two shapes have the same hash; genotype a smaller stretch")
-
-
-@compiled
-def _differing(start: Ints, ref: Ints, alt_rows: Longs, alt: Ints, shape: Ints, first: Longs) -> int:
-    """A record that is not of the shape that it was given, or -1."""
-    for row in range(len(shape)):
-        other = first[shape[row]]
-        if start[row] != start[other] or ref[row] != ref[other]:
-            return row
-        a, b = alt_rows[row], alt_rows[other]
-        n = alt_rows[row + 1] - a
-        if n != alt_rows[other + 1] - b:
-            return row
-        for at in range(n):
-            if alt[a + at] != alt[b + at]:
-                return row
-    return -1

@@ -128,9 +128,7 @@ def call(
             continue
         local = np.empty((c1 - c0, k), np.int16)
         standing = np.empty(c1 - c0, np.uint8)
-        for cell, row in enumerate(rows):
-            cells.local_alleles(local[cell], code, site, shape[row], star[row], shapes, records, row)
-            standing[cell] = cells.standing(records, row)
+        _seen(local, standing, code, site, rows, shape, star, shapes, records)
         if _lacking(rows, records, local):
             out.written[site] = LEFT_OUT
             continue
@@ -175,6 +173,28 @@ def call(
                 out.gt[c0:c1], out.state[c0:c1], kept, rows, records, local, pooled.plain[site], keys, times, powers
             )
     return out, open_until
+
+
+@compiled
+def _seen(
+    local: NDArray[np.int16],
+    standing: Bytes,
+    code: Ints,
+    site: int,
+    rows: Ints,
+    shape: Ints,
+    star: Ints,
+    shapes: Shapes,
+    records: Records,
+) -> None:
+    """Fills `local` (c, K) and `standing` (c,) for the site's records `rows`."""
+    for cell, row in enumerate(rows):
+        standing[cell] = cells.standing(records, row)
+        # neighbours have the same alleles nearly always
+        if cell and shape[row] == shape[rows[cell - 1]] and star[row] == star[rows[cell - 1]]:
+            local[cell] = local[cell - 1]
+        else:
+            cells.local_alleles(local[cell], code, site, shape[row], star[row], shapes, records, row)
 
 
 @compiled

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from services.jointcall.columnar.genotype import walk as walking
 from services.jointcall.columnar.genotype.cells import Alleles, Cells, alleles_of, sorted_cells
 from services.jointcall.columnar.genotype.explicit import Records, records_of
+from services.jointcall.columnar.genotype.ordering import by_start
 from services.jointcall.columnar.genotype.powers import likelihoods
 from services.jointcall.columnar.genotype.shapes import FIRST_STRINGS, Shapes, Sites, shapes_of, stars_of
 from services.jointcall.columnar.genotype.sites import LEFT_OUT, NOT_WRITTEN, Called, Pooled, call
@@ -81,6 +82,7 @@ def genotype(
     strings = list(FIRST_STRINGS)
     pieces = [_counting(piece) for piece in pieces]
     variants, offsets = _together(pieces, strings)
+    variants, place = by_start(variants)
     shape, shapes, sites = shapes_of(variants, strings)
     inside = (sites.position >= first) & (sites.position <= last)
     shapes, sites = _only(shapes, sites, inside)
@@ -91,7 +93,7 @@ def genotype(
     depths, covered = np.zeros(m, np.int64), np.zeros(m, np.int64)
     found: list[Found] = []
     for piece, offset in zip(pieces, offsets, strict=True):
-        found.append(_walked(piece, offset, sites.position, plain, depths, covered))
+        found.append(_walked(piece, place[offset:], sites.position, plain, depths, covered))
     variants, singles = _with_blocks(variants, pieces, found)
     shape = np.concatenate([shape, np.full(len(singles[0]), ABSENT, np.int32)])
     cells = sorted_cells(
@@ -174,7 +176,8 @@ def _every(shapes: Shapes, sites: Sites, bases: bytes, first: int, strings: list
     return shapes._replace(site=place[shapes.site]), Sites(positions, reference)
 
 
-def _walked(piece: Piece, offset: int, positions: Ints, plain: Ints, depths: Longs, covered: Longs) -> Found:
+def _walked(piece: Piece, place: Ints, positions: Ints, plain: Ints, depths: Longs, covered: Longs) -> Found:
+    """`place` of the window's explicit records in the stretch's table."""
     window = piece.window
     begin, end = np.searchsorted(positions, [window.first, window.last + 1])
     here = slice(begin, end)
@@ -182,7 +185,7 @@ def _walked(piece: Piece, offset: int, positions: Ints, plain: Ints, depths: Lon
     return found._replace(
         cell_site=found.cell_site + np.int32(begin),
         cell_sample=piece.columns[found.cell_sample],
-        cell_row=found.cell_row + np.int32(offset),
+        cell_row=place[found.cell_row],
         odd_site=found.odd_site + np.int32(begin),
         block_site=found.block_site + np.int32(begin),
     )

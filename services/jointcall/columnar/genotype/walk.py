@@ -152,7 +152,7 @@ def _kinds(
     """Fills `kinds` (samples that are not masked, m + AT_ONCE) with what plain blocks say, 0 where there is none, and
     `reads` with the steps of their depth. Returns the other blocks that lie over sites: row, first site, site behind.
 
-    Three and a half million blocks go through here for 1,000 samples and 32 kb: no branch depends on where sites lie."""
+    Millions of blocks go through here: no branch depends on where sites lie."""
     others, firsts, behind = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64)
     many = 0
     n = -1
@@ -332,8 +332,8 @@ def _count(kinds: Bytes, reads: Longs, plain: Ints, depths: Longs, covered: Long
 
 @compiled
 def is_single(form: int, pl0: Whole, pl1: Whole) -> bool:
-    """Whether the block has to be looked at as if it were explicit: 0/0 is not its best genotype; or a haploid 0,1, which
-    is enough to call from at a site of three alleles, and not at one of two."""
+    """Whether the block has to be looked at as if it were explicit: 0/0 is not its best genotype; or a haploid 0,1,
+    which is enough to call from at a site of three alleles, and not at one of two."""
     return bool(pl0 > 0 or (form & HAPLOID != 0 and pl1 == 1 and form & (NO_CALL | HAS_GQ) != HAS_GQ))
 
 
