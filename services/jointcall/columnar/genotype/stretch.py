@@ -79,6 +79,10 @@ def genotype(
     The windows cover the stretch, and records that reach into it from upstream are in them. `open_until` is what the
     stretch in front returned. With `bases`, the reference from `first` to `last`, every one of them is a
     site. With `want_dense` what stands in the columns of samples that a block covers is kept too."""
+    for piece in pieces:
+        # compiled code would write elsewhere
+        if (piece.columns[piece.masked == 0] >= samples).any():
+            raise ValueError(f"a batch's sample has a column beyond the {samples} of the cohort")
     strings = list(FIRST_STRINGS)
     pieces = [_counting(piece) for piece in pieces]
     variants, offsets = _together(pieces, strings)

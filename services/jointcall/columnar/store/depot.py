@@ -14,12 +14,13 @@ Calls block, and belong in another thread than the loop that the store works on.
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar, cast
 
@@ -42,6 +43,7 @@ from services.jointcall.columnar.store.generation import (
     StoredFile,
     parsed,
 )
+from services.jointcall.columnar.store.ranged import Ranged
 
 FOLDER = "columnar"
 BLOCK = 8 << 20
@@ -159,7 +161,8 @@ class Depot:
                 raise _other_bytes(self._store.uri(key))
             return path
         if copies is None:
-            return cast(BinaryIO, io.BufferedReader(_Ranges(self, key, file.size), BLOCK))
+            ranged = Ranged(read=partial(self.read_range, key), size=file.size)
+            return cast(BinaryIO, BufferedReader(ranged, BLOCK))
         kept = copies / f"{file.sha256}.arrow"
         if not kept.is_file():
             self.run(self._store.get_file(key, kept, sha256=file.sha256, size=file.size))
@@ -355,40 +358,6 @@ def opened(settings: StoreSettings, *, cohort: str, folder: str = FOLDER) -> Ite
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-
-
-class _Ranges(io.RawIOBase):
-    """An object of the store as a file: each read a ranged request."""
-
-    def __init__(self, depot: Depot, key: str, size: int) -> None:
-        super().__init__()
-        self._depot = depot
-        self._key = key
-        self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = base + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        wanted = min(len(buffer), self._size - self._at)
-        if wanted <= 0:
-            return 0
-        content = self._depot.read_range(self._key, self._at, wanted)
-        buffer[: len(content)] = content
-        self._at += len(content)
-        return len(content)
 
 
 def _other_bytes(uri: str) -> Rejected:
