@@ -79,6 +79,12 @@ def show_cohort(found: Mapping[str, Any]) -> None:
     reused = reuse_words(found)
     if reused is not None:
         say(reused)
+    if found["left_out"]:
+        how_many = "1 site is" if found["left_out"] == 1 else f"{found['left_out']:,} sites are"
+        say(
+            f"{how_many} left out, for all samples: a gVCF's record there has a genotype with an ALT, but no PL "
+            "(likelihoods). To mend it: call that sample again with HaplotypeCaller -ERC GVCF"
+        )
     if found["intervals"]:
         say(f"{found['genotyped']} of {found['intervals']} intervals are genotyped")
     each = found["interval_rows"] if found["interval_rows"] is not None else found["slowest"]

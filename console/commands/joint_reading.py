@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.commands.joint_words import SHORT, Scratch, StoreArgument, working
+from console.commands.joint_words import SHORT, Scratch, StoreArgument, tell_left_out, working
 from console.output import Json
 
 if TYPE_CHECKING:
@@ -304,18 +304,21 @@ def _in_columns(done: InColumns, as_json: bool) -> None:
         f"genotypes of {done.cells:,} in rows, the others as their blocks say; {done.folder}, {size(done.size)}, in "
         f"{span(done.seconds)}"
     )
+    tell_left_out(done.left_out, say)
 
 
 def _digest(at: Workplace, chosen: Generation, wanted: Wanted, out: str | None, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from console.output import print_json, say
+    from console.output import note, print_json, say
     from services.jointcall.columnar.library import exporting
 
     done = exporting.digest(at, chosen, wanted, out=Path(out) if out is not None else None)
     if as_json:
         return print_json(asdict(done))
     say(f"{done.digest}  {done.records:,} records of {done.samples} samples, generation {done.generation[:SHORT]}")
+    # a digest is piped
+    tell_left_out(done.left_out, note)
 
 
 def _wrote(done: Exported, as_json: bool) -> None:
@@ -330,6 +333,7 @@ def _wrote(done: Exported, as_json: bool) -> None:
         f"{done.records:,} records of {done.samples} samples, generation {done.generation[:SHORT]}: {where}, "
         f"{size(done.size)}, in {span(done.seconds)}"
     )
+    tell_left_out(done.left_out, say)
 
 
 def _document(found: StoreFacts, now: Any) -> dict[str, Any]:

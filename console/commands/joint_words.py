@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ import typer
 from console.invocation import invocation
 
 if TYPE_CHECKING:
+    from services.jointcall.columnar.genotype.left_out import LeftOut
     from services.jointcall.columnar.library.operations import Change, Workplace
 
 StoreArgument = Annotated[str, typer.Argument(metavar="STORE", help="A folder, or s3://bucket/prefix.")]
@@ -24,6 +25,8 @@ MODULES = ("numba", "numpy", "pyarrow", "pysam", "deflate")
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO)
 SHORT = 12
 """Digits of a generation's id that people are shown."""
+NAMED = 5
+"""Samples named for a site that is left out."""
 
 
 def require_extra() -> None:
@@ -105,3 +108,20 @@ def changed(done: Change, what: str, *, as_json: bool, then: str = "") -> None:
         )
     if then:
         say(then)
+
+
+def tell_left_out(found: LeftOut, tell: Callable[[str], None]) -> None:
+    """How many sites are left out, why, how to mend it, and the first few; not a word where none is."""
+    if not found.sites:
+        return
+    how_many = "1 site is" if found.sites == 1 else f"{found.sites:,} sites are"
+    tell(
+        f"{how_many} left out, for all samples, as GATK does: a gVCF's record there has a genotype with an ALT, but no "
+        "PL (likelihoods). To mend it: call the samples below again with HaplotypeCaller -ERC GVCF and `joint replace` "
+        "them; `joint genotype --lost` lists the carriers at all such sites (WHY is NO_PL)."
+    )
+    for site in found.first:
+        more = f" and {len(site.samples) - NAMED:,} more" if len(site.samples) > NAMED else ""
+        tell(f"  {site.contig}:{site.position}  {', '.join(site.samples[:NAMED])}{more}")
+    if found.sites > len(found.first):
+        tell(f"  and {found.sites - len(found.first):,} more")

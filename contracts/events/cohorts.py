@@ -166,6 +166,8 @@ class IntervalGenotyped(_OfFreeze):
     """What genotyped it."""
     reuse: Reuse | None = None
     """What an incremental engine took over; absent with any other."""
+    left_out: Annotated[int, Field(ge=0)] | None = None
+    """Sites in nobody's calls, since a sample's record has an ALT but no PL; absent where the engine does not tell."""
 
     @property
     def occurrence(self) -> str:

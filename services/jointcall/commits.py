@@ -62,6 +62,7 @@ async def genotyped(tx: Tx, lease: Lease, result: Mapping[str, Any]) -> None:
         lease.attempts,
         result.get("columns"),
         result.get("reuse"),
+        result.get("left_out"),
     )
     if await tx.conn.fetchval(statements.OPEN_INTERVALS, task.freeze) == 0:
         await tx.conn.execute(statements.SET_STATE, task.freeze, "genotyped", None, [*TERMINAL, "genotyped"])

@@ -64,7 +64,8 @@ insert into freeze_interval (freeze_id, index, interval, predicted_work) values 
 on conflict do nothing
 """
 GENOTYPED = """
-update freeze_interval set state = 'genotyped', variants = $3, seconds = $4, attempts = $5, columns = $6, reuse = $7
+update freeze_interval set state = 'genotyped', variants = $3, seconds = $4, attempts = $5, columns = $6, reuse = $7,
+    left_out = $8
 where freeze_id = $1 and index = $2
 """
 OPEN_INTERVALS = "select count(*) from freeze_interval where freeze_id = $1 and state <> 'genotyped'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from services.jointcall.intervals import plan as plan_intervals
 from services.jointcall.tasks import Columns, IntervalTask, PlanTask, freeze_id
 
 IMPORT = "import"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,12 @@ async def interval(context: TaskContext) -> Outcome:
     chunks = await _genotyped_chunks(context, task, engine, reference, generation, imported)
     out, sites = context.scratch / "interval.vcf.gz", context.scratch / "interval.sites.vcf.gz"
     counts = gather(chunks=chunks, out_vcf=out, out_sites=sites)
+    left_out = _left_out(chunks)
+    if left_out:
+        log.warning(
+            "sites are left out for everybody: a gVCF's record is called with an ALT and has no PL",
+            extra={"freeze": task.freeze, "interval": task.interval.slug, "sites": left_out},
+        )
     stored = {
         "vcf": await context.upload(out, kind=ArtifactKind.vcf),
         "vcf_index": await context.upload(_index(out), kind=ArtifactKind.vcf_index),
@@ -128,12 +137,20 @@ async def interval(context: TaskContext) -> Outcome:
         reference=task.reference,
         provenance=engine.provenance(),
         reuse=imported.reuse if imported is not None else None,
+        left_out=left_out,
         **stored,
     )
     result = {name: artifact.model_dump(mode="json") for name, artifact in stored.items()}
     if imported is not None:
         result |= {one: imported.dump()[one] for one in ("columns", "reuse")}
-    return Done(result=result | {"variants": counts.variants, "seconds": seconds}, events=(event,))
+    result |= {"variants": counts.variants, "seconds": seconds, "left_out": left_out}
+    return Done(result=result, events=(event,))
+
+
+def _left_out(chunks: Sequence[CalledChunk]) -> int | None:
+    """None where no chunk tells."""
+    told = [chunk.left_out for chunk in chunks if chunk.left_out is not None]
+    return sum(told) if told else None
 
 
 async def _genotyped_chunks(
@@ -150,9 +167,9 @@ async def _genotyped_chunks(
         path = context.scratch / f"{chunk.slug}.vcf.gz"
         known = context.chunks.get(chunk.slug)
         if known is not None:
-            settled = bool(known.get("settled"))
+            settled, left_out = bool(known.get("settled")), known.get("left_out")
             await context.fetch(Artifact.model_validate(known["vcf"]), path.name)
-            called.append(CalledChunk(interval=chunk, vcf=path, settled=settled))
+            called.append(CalledChunk(interval=chunk, vcf=path, settled=settled, left_out=left_out))
             continue
         if not generation.exists():
             if is_incremental(engine) and imported is not None:
@@ -164,7 +181,8 @@ async def _genotyped_chunks(
         )
         called.append(one)
         artifact = await context.upload(path, kind=ArtifactKind.workspace, name=f"chunks/{path.name}", retain="scratch")
-        await context.checkpoint(chunk.slug, {"vcf": artifact.model_dump(mode="json"), "settled": one.settled})
+        left = {"vcf": artifact.model_dump(mode="json"), "settled": one.settled, "left_out": one.left_out}
+        await context.checkpoint(chunk.slug, left)
     return called
 
 

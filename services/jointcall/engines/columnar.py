@@ -23,6 +23,7 @@ from chassis.tools import vcf
 from contracts.values import EngineName, Interval, Provenance
 from services.jointcall.columnar import folder as folders
 from services.jointcall.columnar.folder import GenerationFolder
+from services.jointcall.columnar.genotype.left_out import Tally
 from services.jointcall.columnar.genotype.panel import write_vcf
 from services.jointcall.columnar.genotype.streaming import REACH, Member, stretches
 from services.jointcall.columnar.importing import write_batch
@@ -173,8 +174,9 @@ class ColumnarEngine:
             raise ValueError(f"{chunk} is no part of the generation's {shard.contig}:{shard.first}-{shard.last}")
         with _opened(GenerationFolder(generation), found) as members:
             called = stretches(members, first=chunk.start, last=chunk.end, samples=len(found.samples))
+            tally = Tally(samples=found.samples)
             write_vcf(
-                ((chunk.contig, one) for one in called),
+                ((chunk.contig, one) for one in tally.passed(chunk.contig, called)),
                 contigs=contigs_of(reference),
                 samples=found.samples,
                 out=out,
@@ -182,7 +184,7 @@ class ColumnarEngine:
             )
         if not vcf.is_whole(out):
             raise ToolFailed(tool="columnar", status="incomplete", said=f"{out.name} has no end block")
-        return CalledChunk(interval=chunk, vcf=out, settled=True)
+        return CalledChunk(interval=chunk, vcf=out, settled=True, left_out=tally.found.sites)
 
     def genotype(
         self,

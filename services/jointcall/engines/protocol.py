@@ -43,11 +43,14 @@ class IntervalCounts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalledChunk:
     """What `genotype_chunk` left for a sub-interval; records in front of `interval` may stand in it and do not
-    count. `settled`: a QD that is drawn was drawn by the allele (`jitter`) when the record was written."""
+    count. `settled`: a QD that is drawn was drawn by the allele (`jitter`) when the record was written. `left_out`:
+    sites that are no records for anybody, since a sample's record is called with an ALT and has no PL; None where the
+    engine does not tell."""
 
     interval: Interval
     vcf: Path
     settled: bool = False
+    left_out: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pysam
 import pytest
 
 from tests.console.conftest import Command, Ran
 from tests.services.jointcall.columnar.library.algebra import People, people, scratch_digest
+from tests.services.jointcall.engines.written import block, het, het_without_pl, sequence, write_gvcf, write_reference
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +148,57 @@ def test_a_full_disk_is_said_in_words(
     monkeypatch.undo()
     assert ran.code == 1 and "No space left" in flat(ran.err) and "at the generation that it was at" in flat(ran.err)
     assert json.loads(joint("inspect", store, "--json").out)["samples"] == 1
+
+
+def test_sites_that_one_record_takes_from_all_are_told(joint: Command, tmp_path: Path) -> None:
+    """Thirteen records without PL, at one site beside a sample that has what is needed; and a site that is well."""
+    bases = sequence(1000)
+    reference = write_reference(tmp_path, bases)
+    made = {}
+    bare = list(range(100, 100 + 20 * 13, 20))
+    for name, places in {"ada": {100: het, 900: het}, "ben": {**dict.fromkeys(bare, het_without_pl), 900: het}}.items():
+        records, at = [], 1
+        for place, kind in places.items():
+            ref = bases[place - 1]
+            records += [block(bases, at, place - 1), kind(ref, "ACGT"["ACGT".index(ref) - 1], place)]
+            at = place + 1
+        records.append(block(bases, at, len(bases)))
+        made[name] = write_gvcf(tmp_path, name, records, contigs=[("c1", len(bases))]).path
+    store, lost = tmp_path / "store", tmp_path / "lost.tsv.gz"
+    assert joint("import", store, "--reference", reference.fasta, *made.values()).code == 0
+
+    ran = joint("genotype", store, "--out", tmp_path / "x.vcf", "--lost", lost)
+    assert ran.code == 0 and [line[:6] for line in (tmp_path / "x.vcf").read_text().splitlines()[-1:]] == ["c1\t900"]
+    result, why, *sites = ran.out.splitlines()
+    assert result.startswith("1 records of 2 samples")
+    assert why.startswith("13 sites are left out") and "no PL" in why and "HaplotypeCaller -ERC GVCF" in why
+    assert sites == [*(f"  c1:{at}  ben" for at in bare[:10]), "  and 3 more"]
+    rows = [line.split("\t") for line in pysam.BGZFile(str(lost), "r", None).read().decode().splitlines()[1:]]
+    assert [(int(row[1]), row[4], row[5]) for row in rows] == [
+        (100, "NO_PL", "ada"),
+        *((at, "NO_PL", "ben") for at in bare),
+    ]
+
+    told = {
+        "sites": 13,
+        "first": [{"contig": "c1", "position": at, "samples": ["ben"]} for at in bare[:10]],
+    }
+    for arguments in (
+        ("genotype", store, "--out", tmp_path / "y.vcf", "--sites-only"),
+        ("genotype", store, "--out", tmp_path / "z.vcf", "--all-sites", "--reference", reference.fasta),
+        ("export", store, "--out", tmp_path / "one.bcf", "--samples", "ada"),
+        ("export", store, "--out", f"{tmp_path}/parts/"),
+        ("export", store, "--columns", tmp_path / "columns"),
+        ("export", store, "--digest"),
+    ):
+        assert json.loads(joint(*arguments, "--json").out)["left_out"] == told, arguments
+    assert "13 sites are left out" in joint("export", store, "--columns", tmp_path / "columns").out
+    ran = joint("export", store, "--digest")
+    assert ran.out.count("\n") == 1 and "13 sites are left out" in flat(ran.err), "what is piped is the digest alone"
+
+    ran = joint("genotype", store, "--out", tmp_path / "x.vcf", "--region", "c1:100-101")
+    assert "1 site is left out" in ran.out and ran.out.endswith("  c1:100  ben\n")
+    ran = joint("genotype", store, "--out", tmp_path / "x.vcf", "--region", "c1:500-1000")
+    assert ran.out.count("\n") == 1 and "left out" not in ran.out
+    joint("withdraw", store, "ben")
+    assert "left out" not in joint("genotype", store, "--out", tmp_path / "x.vcf").out

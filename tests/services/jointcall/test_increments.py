@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from deploy.embedded.stack import Endpoints
 from services.jointcall.columnar.warm import warm
 from services.jointcall.engines.protocol import GvcfInput
 from services.jointcall.main import BUILDER
-from tests.services.jointcall.engines.written import block, het, sequence, write_gvcf
+from tests.services.jointcall.engines.written import block, het, het_without_pl, sequence, write_gvcf
 from tests.support import events
 from tests.support.served import Served, serve
 
@@ -69,12 +69,13 @@ class Cohorts:
         return [row["id"] for row in rows]
 
 
-def gvcf(folder: Path, name: str, places: Sequence[int]) -> GvcfInput:
+def gvcf(folder: Path, name: str, places: Sequence[int], *, without_pl: Collection[int] = ()) -> GvcfInput:
     records, at = [], 1
     for place in sorted(places):
         if at < place:
             records.append(block(BASES, at, place - 1))
-        records.append(het(BASES[place - 1], CALLER[BASES[place - 1]], place))
+        kind = het_without_pl if place in without_pl else het
+        records.append(kind(BASES[place - 1], CALLER[BASES[place - 1]], place))
         at = place + 1
     return write_gvcf(folder, name, [*records, block(BASES, at, LENGTH)], contigs=[("c1", LENGTH)])
 
@@ -137,6 +138,19 @@ async def test_what_is_there_already_is_not_fetched(cohorts: Cohorts) -> None:
     await served.store.delete(told.gvcf.uri)
     _, second = await cohorts.frozen("kept:2", 0, 3, 5)
     assert reused(second) == [("kept:1", 2, 1)] * 2
+
+
+async def test_sites_that_one_record_takes_from_all_are_told(cohorts: Cohorts) -> None:
+    """Two in the first interval, one of them at a site of the other sample; none in the second."""
+    folder = cohorts.folder / "bare"
+    folder.mkdir()
+    await cohorts.told(6, gvcf(folder, "b6", [100, 1000, 3400], without_pl=[100, 1000]))
+    _, genotyped = await cohorts.frozen("bare:1", 0, 6)
+    assert [one.left_out for one in genotyped] == [2, 0]
+    assert [one.variants for one in genotyped] == [1, 1]
+    (freeze,) = await cohorts.served.rows("select left_out from status_freeze where \"freeze\" = 'bare:1'")
+    each = await cohorts.served.rows("select left_out from status_interval where \"freeze\" = 'bare:1' order by index")
+    assert freeze["left_out"] == 2 and [row["left_out"] for row in each] == [2, 0]
 
 
 async def test_columns_that_are_gone_are_made_again(cohorts: Cohorts) -> None:

@@ -50,6 +50,9 @@ def hopeless(
         begin, end = records.pl_rows[row], records.pl_rows[row + 1]
         if end == begin:
             if not cells.approximated(records, row):
+                if records.figures[row, GQ] > 0 and not cells.without_alt(records, row):
+                    # it says nothing here, and its site is told: sites.LEFT_OUT
+                    return False
                 continue
             above = np.int64(records.figures[row, GQ])
         else:

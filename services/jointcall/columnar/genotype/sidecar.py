@@ -7,7 +7,7 @@ a line here, once for each such ALT of its genotype, in the order of sites and s
 | column | what |
 |---|---|
 | #CHROM, POS, REF, ALT | the ALT that is not shown; `*` is a deletion that reaches over from upstream |
-| WHY | ALLELE: the site is written without this ALT; SITE: the site is not written, or only as one without ALTs |
+| WHY | ALLELE: the site is written without this ALT; SITE: it is not, or only as one without ALTs; NO_PL: see below |
 | SAMPLE | its name |
 | SHOWN | its GT in the joint VCF; `.` without a site |
 | RECORD | REF and ALTs of its own record, which the rest refers to |
@@ -15,7 +15,8 @@ a line here, once for each such ALT of its genotype, in the order of sites and s
 
 Tab-separated in BGZF, so that tabix can index it (`tabix -s 1 -b 2 -e 2`). A deletion is told at its own site alone,
 not at those that it reaches over. Most lines of WHY=SITE are noise, called at a GQ of a few phred and made up for by
-the cohort: filter by GQ.
+the cohort: filter by GQ. Those of WHY=NO_PL are not: nobody gets the site, since a sample, this or another one, is
+called with an ALT and has no PL (`left_out`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from services.jointcall.columnar.genotype.stretch import Stretch
 from services.jointcall.columnar.tables import ABSENT, PHASED, Bytes, Ints, Variants
 
 COLUMNS = ("#CHROM", "POS", "REF", "ALT", "WHY", "SAMPLE", "SHOWN", "RECORD", "GT", "GQ", "DP", "AD", "PL")
-OF_ALLELE, OF_SITE = "ALLELE", "SITE"
+OF_ALLELE, OF_SITE, OF_LEFT_OUT = "ALLELE", "SITE", "NO_PL"
 
 
 class SidecarWriter:
@@ -104,7 +105,7 @@ def dropped(stretch: Stretch, *, contig: str, samples: Sequence[str]) -> Iterato
         elif kind not in (NOT_WRITTEN, LEFT_OUT):
             sure = variants.gq[row] > 0 and variants.dp[row] > 0
             shown = _genotype([0 if sure else ABSENT] * ploidy, "/")
-        why = OF_ALLELE if kind == VARIANT else OF_SITE
+        why = OF_ALLELE if kind == VARIANT else OF_LEFT_OUT if kind == LEFT_OUT else OF_SITE
         about = (contig, str(stretch.positions[site]), *head, why, samples[stretch.cells.sample[cell]], shown)
         yield b"%s\t%s" % ("\t".join(about).encode(), own)
 

@@ -130,12 +130,13 @@ def call(
         standing = np.empty(c1 - c0, np.uint8)
         _seen(local, standing, code, site, rows, shape, star, shapes, records)
         if _lacking(rows, records, local):
-            out.written[site] = LEFT_OUT
+            # without a read, or with `*` alone, it would have been no variant anyway
+            out.written[site] = LEFT_OUT if depth > 0 and (k > 2 or code[1] != STAR) else NOT_WRITTEN
             continue
         if depth == 0:
             continue
         if all_sites and not _any_likelihoods(rows, records, standing, pooled.plain[site], keys):
-            out.written[site] = LEFT_OUT
+            out.written[site] = NOT_WRITTEN
             continue
         considered = model.considered(k, rows, records, local, standing)
         blocks = frequency.blocks_of(pooled.plain[site], keys, times, powers, len(considered) < k)

@@ -13,6 +13,7 @@ from time import monotonic
 from services.jointcall.columnar.genotype.bgzf import LEVEL
 from services.jointcall.columnar.genotype.calls import write_columns
 from services.jointcall.columnar.genotype.header import header
+from services.jointcall.columnar.genotype.left_out import LeftOut, Tally
 from services.jointcall.columnar.genotype.records import lines
 from services.jointcall.columnar.genotype.sidecar import COLUMNS, dropped
 from services.jointcall.columnar.library.calling import Bases, Piece, called
@@ -40,9 +41,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
+    """`left_out`: sites of the regions that are no records, for everybody, whoever's columns are written."""
+
     generation: str
     samples: int
     records: int
+    left_out: LeftOut
     files: tuple[Path, ...]
     size: int
     seconds: float
@@ -50,11 +54,13 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InColumns:
-    """`cells`: of a dense VCF; `explicit` of them are rows, the others are what reference blocks say."""
+    """`cells`: of a dense VCF; `explicit` of them are rows, the others are what reference blocks say. `left_out` as
+    in Exported."""
 
     generation: str
     samples: int
     sites: int
+    left_out: LeftOut
     explicit: int
     cells: int
     folder: Path
@@ -64,11 +70,13 @@ class InColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """Of the names of the columns and of all sites in order: equal where exports are equal, byte for byte."""
+    """Of the names of the columns and of all sites in order: equal where exports are equal, byte for byte. `left_out`
+    as in Exported."""
 
     generation: str
     samples: int
     records: int
+    left_out: LeftOut
     digest: str
 
 
@@ -78,12 +86,13 @@ def export(at: Workplace, generation: Generation, wanted: Wanted, *, out: Path, 
     began = monotonic()
     contigs = _contigs(generation)
     count = 0
+    tally = Tally(samples=generation.samples)
     with _lost(wanted) as lost, written_to(out, contigs=contigs, level=level) as sink:
         _head(sink, generation, wanted)
-        for _, record in records(at, generation, wanted, lost=lost):
+        for _, record in records(at, generation, wanted, lost=lost, tally=tally):
             sink.write(record + b"\n")
             count += 1
-    return _exported(generation, wanted, count, (out,), began)
+    return _exported(generation, wanted, count, tally, (out,), began)
 
 
 def export_shards(
@@ -94,7 +103,8 @@ def export_shards(
     folder.mkdir(parents=True, exist_ok=True)
     contigs = _contigs(generation)
     count, files = 0, []
-    with _lost(wanted) as lost, _pieces(at, generation, wanted) as pieces:
+    tally = Tally(samples=generation.samples)
+    with _lost(wanted) as lost, _pieces(at, generation, wanted, tally) as pieces:
         for piece in pieces:
             contig, first, last = piece.region
             out = folder / f"{contig.replace('/', '_')}_{first}-{last}{FOLDER_ENDING}"
@@ -104,14 +114,15 @@ def export_shards(
                     sink.write(record + b"\n")
                     count += 1
             files.append(out)
-    return _exported(generation, wanted, count, tuple(files), began)
+    return _exported(generation, wanted, count, tally, tuple(files), began)
 
 
 def export_columns(at: Workplace, generation: Generation, wanted: Wanted, *, folder: Path) -> InColumns:
     """All samples' genotypes as Parquet (the tables: genotype.calls); of `wanted`, regions count. Raises OSError, and
     then no file is left."""
     began = monotonic()
-    with _pieces(at, generation, replace(wanted, sites_only=True)) as pieces:
+    tally = Tally(samples=generation.samples)
+    with _pieces(at, generation, replace(wanted, sites_only=True), tally) as pieces:
         done = write_columns(
             ((piece.region.contig, stretch) for piece in pieces for stretch in piece.stretches),
             contigs=_contigs(generation),
@@ -122,6 +133,7 @@ def export_columns(at: Workplace, generation: Generation, wanted: Wanted, *, fol
         generation=generation.id,
         samples=len(generation.samples),
         sites=done.sites,
+        left_out=tally.found,
         explicit=done.explicit,
         cells=done.dense,
         folder=folder,
@@ -133,12 +145,13 @@ def export_columns(at: Workplace, generation: Generation, wanted: Wanted, *, fol
 def digest(at: Workplace, generation: Generation, wanted: Wanted, *, out: Path | None = None) -> Digest:
     """One digest over all; `out` becomes a table of every site's. Raises OSError, and then there is no table."""
     total = hashlib.sha256("\t".join(columns_of(generation, wanted)).encode() + b"\n")
+    tally = Tally(samples=generation.samples)
     count = 0
     with ExitStack() as stack:
         table = stack.enter_context(whole_file(out)) if out is not None else None
         if table is not None:
             table.write(b"#CHROM\tPOS\tREF\tALT\tSHA256\n")
-        for _, record in records(at, generation, wanted):
+        for _, record in records(at, generation, wanted, tally=tally):
             one = hashlib.sha256(record).hexdigest().encode()
             total.update(one + b"\n")
             count += 1
@@ -149,6 +162,7 @@ def digest(at: Workplace, generation: Generation, wanted: Wanted, *, out: Path |
         generation=generation.id,
         samples=len(columns_of(generation, wanted)),
         records=count,
+        left_out=tally.found,
         digest=total.hexdigest(),
     )
 
@@ -161,17 +175,18 @@ def columns_of(generation: Generation, wanted: Wanted) -> tuple[str, ...]:
 
 
 def records(
-    at: Workplace, generation: Generation, wanted: Wanted, *, lost: Sink | None = None
+    at: Workplace, generation: Generation, wanted: Wanted, *, lost: Sink | None = None, tally: Tally | None = None
 ) -> Iterator[tuple[str, bytes]]:
-    """(contig, record without its line end), in order: what the files hold behind their headers."""
-    with _pieces(at, generation, wanted) as pieces:
+    """(contig, record without its line end), in order: what the files hold behind their headers. `tally` counts what
+    is left out."""
+    with _pieces(at, generation, wanted, tally or Tally(samples=generation.samples)) as pieces:
         for piece in pieces:
             for record in _of_piece(piece, generation, wanted, lost):
                 yield piece.region.contig, record
 
 
 @contextmanager
-def _pieces(at: Workplace, generation: Generation, wanted: Wanted) -> Iterator[Iterator[Piece]]:
+def _pieces(at: Workplace, generation: Generation, wanted: Wanted, tally: Tally) -> Iterator[Iterator[Piece]]:
     with ExitStack() as stack:
         # whole shards of a store that lies far are copied, parts of them are read by ranges
         far = not at.depot.base.startswith("file:") and not wanted.regions
@@ -188,13 +203,14 @@ def _pieces(at: Workplace, generation: Generation, wanted: Wanted) -> Iterator[I
                 copies=copies,
             ),
             at,
+            tally,
         )
 
 
-def _told(pieces: Iterator[Piece], at: Workplace) -> Iterator[Piece]:
+def _told(pieces: Iterator[Piece], at: Workplace, tally: Tally) -> Iterator[Piece]:
     for piece in pieces:
         at.told(f"genotyping {piece.region}")
-        yield piece
+        yield replace(piece, stretches=tally.passed(piece.region.contig, piece.stretches))
 
 
 @contextmanager
@@ -236,11 +252,14 @@ def _contigs(generation: Generation) -> tuple[tuple[str, int], ...]:
     return tuple((contig.name, contig.length) for contig in generation.reference.contigs)
 
 
-def _exported(generation: Generation, wanted: Wanted, records: int, files: tuple[Path, ...], began: float) -> Exported:
+def _exported(
+    generation: Generation, wanted: Wanted, records: int, tally: Tally, files: tuple[Path, ...], began: float
+) -> Exported:
     return Exported(
         generation=generation.id,
         samples=len(columns_of(generation, wanted)),
         records=records,
+        left_out=tally.found,
         files=files,
         size=sum(path.stat().st_size for path in files),
         seconds=monotonic() - began,

@@ -19,7 +19,14 @@ from services.jointcall.columnar.store.depot import opened
 from services.jointcall.engines.columnar import DEADLINE, ColumnarEngine
 from services.jointcall.engines.protocol import GvcfInput
 from tests.services.jointcall.engines.conftest import WHOLE
-from tests.services.jointcall.engines.written import block, het, sequence, write_gvcf, write_reference
+from tests.services.jointcall.engines.written import (
+    block,
+    het,
+    het_without_pl,
+    sequence,
+    write_gvcf,
+    write_reference,
+)
 
 LENGTH = 3000
 BASES = sequence(LENGTH)
@@ -34,13 +41,14 @@ class Bench:
     engine: ColumnarEngine
     made: int = 0
 
-    def gvcf(self, name: str, *places: int, end: int = LENGTH) -> GvcfInput:
+    def gvcf(self, name: str, *places: int, end: int = LENGTH, without_pl: Collection[int] = ()) -> GvcfInput:
         self.made += 1
         folder = self.folder / f"gvcf-{self.made}"
         folder.mkdir()
         records, at = [], 1
         for place in places:
-            records += [block(BASES, at, place - 1), het(BASES[place - 1], OTHER[BASES[place - 1]], place)]
+            kind = het_without_pl if place in without_pl else het
+            records += [block(BASES, at, place - 1), kind(BASES[place - 1], OTHER[BASES[place - 1]], place)]
             at = place + 1
         return write_gvcf(folder, name, [*records, block(BASES, at, end)], contigs=[("c1", LENGTH)])
 
@@ -202,6 +210,25 @@ def test_a_generation_comes_back_from_the_store_as_it_was(bench: Bench, tmp_path
         with pytest.raises(Rejected, match="CONTENT_CHANGED"):
             bench.engine.take(more.generation, depot, out=tmp_path / "again")
         assert not (tmp_path / "again").exists()
+
+
+def test_a_chunk_tells_how_many_sites_are_left_out(bench: Bench) -> None:
+    gvcfs = (bench.gvcf("a", 100, 200, 2000, 2500, without_pl=[200, 2000]), bench.gvcf("b", 100, 200, 300))
+    generation = bench.extend(None, *gvcfs)
+    (whole,) = bench.reference.intervals
+    told = [
+        bench.engine.genotype_chunk(
+            generation=generation,
+            chunk=whole.model_copy(update={"start": first, "end": last}),
+            reference=bench.reference,
+            out=bench.folder / f"{first}.vcf.gz",
+            scratch=bench.folder,
+        ).left_out
+        for first, last in ((1, 199), (200, 2100), (2101, LENGTH))
+    ]
+    assert told == [0, 2, 0]
+    places = [line.split(b"\t")[1] for line in _records(bench.said(generation)).splitlines()]
+    assert places == [b"100", b"300", b"2500"]
 
 
 def test_a_chunk_outside_of_the_interval_is_a_fault_of_ours(bench: Bench) -> None:

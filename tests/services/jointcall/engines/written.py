@@ -61,6 +61,11 @@ def het(ref: str, alt: str, at: int, *, contig: str = "c1") -> str:
     return f"{contig}\t{at}\t.\t{ref}\t{alt},<NON_REF>\t500\t.\tDP=30\tGT:AD:DP:GQ:PL\t{cell}"
 
 
+def het_without_pl(ref: str, alt: str, at: int, *, contig: str = "c1") -> str:
+    """As `het`, without likelihoods: nobody's call of the site can be made."""
+    return f"{contig}\t{at}\t.\t{ref}\t{alt},<NON_REF>\t500\t.\tDP=30\tGT:AD:DP:GQ\t0/1:15,15,0:30:99"
+
+
 def write_gvcf(
     folder: Path, name: str, records: Sequence[str], *, contigs: Sequence[tuple[str, int]], columns: Sequence[str] = ()
 ) -> GvcfInput:
