@@ -143,8 +143,8 @@ async def interval(context: TaskContext) -> Outcome:
     result = {name: artifact.model_dump(mode="json") for name, artifact in stored.items()}
     if imported is not None:
         result |= {one: imported.dump()[one] for one in ("columns", "reuse")}
-    result |= {"variants": counts.variants, "seconds": seconds, "left_out": left_out}
-    return Done(result=result, events=(event,))
+    figures = {"variants": counts.variants, "seconds": seconds, "left_out": left_out}
+    return Done(result=result | figures, events=(event,))
 
 
 def _left_out(chunks: Sequence[CalledChunk]) -> int | None:

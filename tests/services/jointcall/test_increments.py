@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
@@ -151,6 +152,10 @@ async def test_sites_that_one_record_takes_from_all_are_told(cohorts: Cohorts) -
     (freeze,) = await cohorts.served.rows("select left_out from status_freeze where \"freeze\" = 'bare:1'")
     each = await cohorts.served.rows("select left_out from status_interval where \"freeze\" = 'bare:1' order by index")
     assert freeze["left_out"] == 2 and [row["left_out"] for row in each] == [2, 0]
+    logs = cohorts.served.settings.state_dir / "logs" / "attempts" / "jointcall"
+    lines = [line for log in logs.rglob("*.log") for line in log.read_text(encoding="utf-8").splitlines()]
+    (said,) = (json.loads(line) for line in lines if "left out" in line)
+    assert (said["freeze"], said["interval"], said["sites"]) == ("bare:1", genotyped[0].interval.slug, 2)
 
 
 async def test_columns_that_are_gone_are_made_again(cohorts: Cohorts) -> None:

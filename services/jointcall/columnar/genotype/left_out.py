@@ -15,7 +15,6 @@ import numpy as np
 from services.jointcall.columnar.genotype.explicit import ALTS, GQ, ONE, START, TWO
 from services.jointcall.columnar.genotype.sites import LEFT_OUT
 from services.jointcall.columnar.genotype.stretch import Stretch
-from services.jointcall.columnar.tables import Ints
 
 MOST_NAMED = 10
 """Sites that a tally names, whatever the region's length."""
@@ -44,7 +43,7 @@ def left_out(stretch: Stretch, *, contig: str, samples: Sequence[str]) -> Iterat
         yield LeftOutSite(
             contig=contig,
             position=int(stretch.positions[site]),
-            samples=tuple(samples[at] for at in _causes(stretch, site).tolist()),
+            samples=tuple(samples[at] for at in _causes(stretch, site)),
         )
 
 
@@ -74,7 +73,7 @@ class Tally:
             self._first += islice(told, MOST_NAMED - len(self._first))
 
 
-def _causes(stretch: Stretch, site: int) -> Ints:
+def _causes(stretch: Stretch, site: int) -> list[int]:
     """Places in the cohort of the samples that `sites.call` found lacking."""
     begin, end = stretch.cells.rows[site], stretch.cells.rows[site + 1]
     rows, records = stretch.cells.row[begin:end], stretch.records
@@ -86,4 +85,5 @@ def _causes(stretch: Stretch, site: int) -> Ints:
     star = stretch.star[rows]
     over = (star > 0) & (genotype == star[:, None]).any(axis=1)
     lacking = bare & np.where(figures[:, START] == stretch.positions[site], own, over)
-    return stretch.cells.sample[begin:end][lacking]
+    causes: list[int] = stretch.cells.sample[begin:end][lacking].tolist()
+    return causes

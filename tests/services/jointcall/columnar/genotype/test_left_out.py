@@ -111,6 +111,14 @@ def test_no_reads_at_all_are_no_loss(tmp_path: Path) -> None:
     assert told(Made(write(texts, tmp_path), tmp_path)) == {}
 
 
+def test_a_base_where_nobody_has_likelihoods_is_no_loss(tmp_path: Path) -> None:
+    calls = {"ada": "0/1:15,15,0:30:0", "ben": "0/0:30,0,0:30:99"}
+    records = {name: (record(20, other(20), cell), record(21, other(21), HET)) for name, cell in calls.items()}
+    cohort = Made(write(Texts(contig="c1", bases=BASES, first=1, last=40, records=records), tmp_path), tmp_path)
+    assert positions(cohort, all_sites=True) == {21}
+    assert told(cohort, all_sites=True) == told(cohort) == {}
+
+
 @pytest.mark.parametrize("seed", [3, 4, 6])
 def test_nothing_is_lost_but_what_is_told(seed: int, tmp_path: Path) -> None:
     """Of a made cohort some likelihoods are taken away: the sites that go with them are those that are told."""
