@@ -94,6 +94,20 @@ def test_a_deletion_without_pl_takes_the_sites_below_it_too(tmp_path: Path) -> N
     assert positions(cohort) == {208}
 
 
+def test_who_has_no_likelihoods_either_but_is_not_the_cause_is_not_named(tmp_path: Path) -> None:
+    inserted = f"{BASES[199]}TT{BASES[200:210]},{BASES[199]}"
+    cohort = made(
+        tmp_path,
+        ada=[record(204, other(204), "0/1:15,15,0:30:99")],
+        unsure=[record(204, other(204), "0/1:15,15,0:30:0")],
+        another=[record(204, other(204), "0/2:15,0,15:30:99")],
+        hom_ref=[record(204, other(204), "0/0:30,0,0:30:99")],
+        # called with the insertion; the deletion, which alone reaches over 204, is not called
+        upstream=[record(200, inserted, "0/1:9,9,0,0:30:99", ref=BASES[199:210])],
+    )
+    assert told(cohort) == {200: ("upstream",), 204: ("ada",)}
+
+
 @pytest.mark.parametrize("all_sites", [False, True])
 def test_what_would_be_no_variant_anyway_is_not_told(tmp_path: Path, all_sites: bool) -> None:
     cohort = made(
