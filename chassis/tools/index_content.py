@@ -9,13 +9,14 @@ specification 3.0, sections 7 and 12.)
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import struct
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 from chassis.errors import Rejected, reject
 
@@ -26,6 +27,8 @@ LONGEST_LINE = 1 << 20
 
 _PSEUDO_BIN = 37450
 _LEAF_SHIFT, _LEVELS = 14, 5
+_FEW_BLOCKS = 1 << 17
+"""Bytes."""
 _KEY = tuple[int, int, int, int]
 
 
@@ -39,17 +42,50 @@ class Chunk(NamedTuple):
     end: int
 
 
-def require_tabix_of(path: Path, index: Path) -> None:
-    """The `.tbi` was made from this VCF (BGZF). Raises Rejected INDEX_STALE.
+class Block(NamedTuple):
+    """Of a BGZF file: its text, and the address of the next one."""
+
+    text: bytes | bytearray
+    next: int
+
+
+class Blocks(Protocol):
+    """An open BGZF file's blocks by their addresses."""
+
+    def fileno(self) -> int: ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        ...
+
+    def block(self, address: int) -> Block | None:
+        """The one that begins there; None where none does, or its bytes do not inflate."""
+        ...
+
+
+def require_tabix_of(path: Path, index: Path, *, blocks: Blocks | None = None) -> None:
+    """The `.tbi` was made from this VCF (BGZF); `blocks` are the VCF's, where the caller has it open. Raises Rejected
+    INDEX_STALE.
 
     Read once a process for each pair of files: an interval's task meets the same samples as the one before it.
     """
     try:
-        said = _tabix_fault(*_identity(path), str(path), *_identity(index), str(index))
+        if blocks is None:
+            with path.open("rb") as file:
+                said = _verdict(path, index, BlocksOfFile(file))
+        else:
+            said = _verdict(path, index, blocks)
     except OSError as error:
         raise stale(index, f"the index cannot be used ({type(error).__name__})") from error
     if said is not None:
         raise stale(index, said)
+
+
+def unpacked(index: Path) -> bytes:
+    """The text of an index that is packed by gzip. It is kept until that of another is asked for, since using an index
+    follows upon checking it. Raises OSError, EOFError, zlib.error."""
+    return _unpacked(str(index), _identity(index.stat()))
 
 
 def require_crai_of(cram: Path, crai: Path) -> None:
@@ -74,34 +110,45 @@ def stale(index: Path, message: str) -> Rejected:
     )
 
 
-def _identity(path: Path) -> _KEY:
-    facts = path.stat()
+def _identity(facts: os.stat_result) -> _KEY:
     return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
-@lru_cache(maxsize=1 << 15)
-def _tabix_fault(*key: int | str) -> str | None:
-    """What is wrong, None for nothing. The paths stand at places 4 and 9; the rest tells files of one path apart."""
-    path, index = Path(str(key[4])), Path(str(key[9]))
+_VERDICTS: dict[tuple[int | str, ...], str | None] = {}
+"""What was said of a pair of files that were these bytes."""
+_MOST_VERDICTS = 1 << 15
+
+
+def _verdict(path: Path, index: Path, blocks: Blocks) -> str | None:
+    key = (*_identity(os.stat(blocks.fileno())), str(path), *_identity(index.stat()), str(index))
+    if key in _VERDICTS:
+        return _VERDICTS[key]
+    said = _tabix_fault(index, blocks)
+    while len(_VERDICTS) >= _MOST_VERDICTS:
+        del _VERDICTS[next(iter(_VERDICTS))]
+    _VERDICTS[key] = said
+    return said
+
+
+def _tabix_fault(index: Path, blocks: Blocks) -> str | None:
+    """What is wrong, None for nothing."""
     try:
         names, chunks = _tabix(index)
     except (OSError, EOFError, ValueError, IndexError, struct.error, zlib.error) as error:
         return f"the index cannot be used ({type(error).__name__})"
-    with path.open("rb") as file:
-        if not chunks:
-            return None if _holds_no_record(file) else "the index knows no record, and the file has some"
-        if not _ends_at(file, max(chunk.end for chunk in chunks)):
-            return "the index ends elsewhere than the file does"
-        for chunk in _spread(chunks):
-            record = _line_at(file, chunk.begin)
-            if record is None or not _fits(record, chunk, names):
-                return f"no record of {chunk.contig} begins where the index says so"
+    if not chunks:
+        return None if _holds_no_record(blocks) else "the index knows no record, and the file has some"
+    if not _ends_at(blocks, max(chunk.end for chunk in chunks)):
+        return "the index ends elsewhere than the file does"
+    for chunk in _spread(chunks):
+        record = _line_at(blocks, chunk.begin)
+        if record is None or not _fits(record, chunk, names):
+            return f"no record of {chunk.contig} begins where the index says so"
     return None
 
 
 def _tabix(index: Path) -> tuple[frozenset[str], list[Chunk]]:
-    with gzip.open(index, "rb") as stream:
-        text = stream.read()
+    text = unpacked(index)
     magic, contigs, preset, *_, length = struct.unpack_from("<4siiiiiiii", text)
     if magic != b"TBI\x01" or preset & 0xFFFF != 2:
         raise ValueError("no tabix index of a VCF")
@@ -124,6 +171,13 @@ def _tabix(index: Path) -> tuple[frozenset[str], list[Chunk]]:
         (windows,) = struct.unpack_from("<i", text, at)
         at += 4 + 8 * windows
     return frozenset(names), chunks
+
+
+@lru_cache(maxsize=1)
+def _unpacked(index: str, _: _KEY) -> bytes:
+    packed = Path(index).read_bytes()
+    # the quick way copies the rest of the file once for each of its blocks
+    return gzip.decompress(packed) if len(packed) <= _FEW_BLOCKS else gzip.GzipFile(fileobj=io.BytesIO(packed)).read()
 
 
 def _spread(chunks: list[Chunk]) -> Iterator[Chunk]:
@@ -155,60 +209,66 @@ def _span(number: int) -> tuple[int, int]:
     return (number - first) * size, (number - first + 1) * size - 1
 
 
-class _Block(NamedTuple):
-    text: bytes
-    next: int
+class BlocksOfFile:
+    """Of an open file, each read and inflated when it is asked for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = file.seek(0, os.SEEK_END)
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def block(self, address: int) -> Block | None:
+        self._file.seek(address)
+        head = self._file.read(18)
+        if len(head) < 18 or head[:4] != b"\x1f\x8b\x08\x04" or head[12:16] != b"BC\x02\x00":
+            return None
+        size = struct.unpack_from("<H", head, 16)[0] + 1
+        body = self._file.read(size - 18)
+        try:
+            return Block(zlib.decompress(body[:-8], wbits=-15), address + size)
+        except zlib.error:
+            return None
 
 
-def _block(file: BinaryIO, address: int) -> _Block | None:
-    """The BGZF block at this address, None where there is none."""
-    file.seek(address)
-    head = file.read(18)
-    if len(head) < 18 or head[:4] != b"\x1f\x8b\x08\x04" or head[12:16] != b"BC\x02\x00":
-        return None
-    size = struct.unpack_from("<H", head, 16)[0] + 1
-    body = file.read(size - 18)
-    try:
-        return _Block(zlib.decompress(body[:-8], wbits=-15), address + size)
-    except zlib.error:
-        return None
-
-
-def _ends_at(file: BinaryIO, offset: int) -> bool:
+def _ends_at(blocks: Blocks, offset: int) -> bool:
     """Nothing but empty blocks lies behind this virtual offset."""
     address, within = offset >> 16, offset & 0xFFFF
-    size = file.seek(0, os.SEEK_END)
     if within:
-        block = _block(file, address)
+        block = blocks.block(address)
         if block is None or within != len(block.text):
             return False
         address = block.next
-    while address < size:
-        block = _block(file, address)
+    while address < blocks.size:
+        block = blocks.block(address)
         if block is None or block.text:
             return False
         address = block.next
-    return address == size
+    return address == blocks.size
 
 
-def _line_at(file: BinaryIO, offset: int) -> bytes | None:
+def _line_at(blocks: Blocks, offset: int) -> bytes | None:
     """The line that begins at a virtual offset; None where no line begins."""
     address, within = offset >> 16, offset & 0xFFFF
-    block = _block(file, address)
+    block = blocks.block(address)
     if block is None or within > len(block.text) or (within and block.text[within - 1 : within] != b"\n"):
         return None
-    line = block.text[within:]
+    end = block.text.find(b"\n", within)
+    if end >= 0:
+        return bytes(block.text[within:end])
+    line = bytes(block.text[within:])
     while b"\n" not in line and len(line) < LONGEST_LINE:
-        block = _block(file, block.next)
+        block = blocks.block(block.next)
         if block is None:
             break
         line += block.text
     return line.partition(b"\n")[0]
 
 
-def _holds_no_record(file: BinaryIO) -> bool:
+def _holds_no_record(blocks: Blocks) -> bool:
     address, rest = 0, b""
-    while (block := _block(file, address)) is not None:
+    while (block := blocks.block(address)) is not None:
         rest += block.text
         *lines, rest = rest.split(b"\n")
         if any(line and not line.startswith(b"#") for line in lines):

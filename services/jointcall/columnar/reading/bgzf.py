@@ -13,6 +13,7 @@ import numpy as np
 from deflate import DeflateError, crc32, deflate_decompress
 
 from chassis.errors import Rejected, reject
+from chassis.tools.index_content import Block
 from services.jointcall.columnar.tables import Bytes
 
 CHUNK = 1 << 18
@@ -32,19 +33,70 @@ class Source(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+Known = dict[int, Block]
+"""Blocks that were inflated already, by their address; each is taken out where it is read."""
+
+_SPARE: list[bytearray] = []
+"""Buffers of files that were read: a page of memory that is touched for the first time costs as much as the text on
+it."""
+_MOST_SPARE = 2
+
+
 class Lines:
     """`text[at:stop]` are whole lines, each with its end, that were not yet used; whoever uses them moves `at`.
 
     `where`: the file's name. `skip`: bytes of text to leave out at the beginning (the second half of a virtual offset).
+    `address`: where in the file the source stands. `known`: blocks that need not be inflated again.
     """
 
-    def __init__(self, source: Source, *, where: str, skip: int = 0) -> None:
-        self._blocks = _blocks(source, where)
+    def __init__(
+        self, source: Source, *, where: str, skip: int = 0, address: int = 0, known: Known | None = None
+    ) -> None:
+        self._blocks = _blocks(source, where, address, {} if known is None else known)
         self._where = where
         self._skip = skip
-        self._held = bytearray(CHUNK + _MOST_OF_A_BLOCK + PAST)
+        try:
+            self._held = _SPARE.pop()
+        except IndexError:
+            self._held = bytearray(CHUNK + _MOST_OF_A_BLOCK + PAST)
         self.text: Bytes = np.frombuffer(self._held, np.uint8)
         self.at = self.stop = self._filled = 0
+        # of the buffer's blocks, by address: where each begins and ends in it, and the address behind it
+        self._places: dict[int, tuple[int, int, int]] = {}
+
+    def leave(self) -> None:
+        """The next file may have the buffer. No line may be asked for any more."""
+        if len(_SPARE) < _MOST_SPARE and len(self._held) == CHUNK + _MOST_OF_A_BLOCK + PAST:
+            _SPARE.append(self._held)
+        self.at = self.stop = self._filled = 0
+        self._held = bytearray()
+        self._places = {}
+        self._blocks = iter(())
+
+    def block(self, address: int) -> Block | None:
+        """The block at this address, if the buffer still has it whole."""
+        place = self._places.get(address)
+        return None if place is None else Block(bytes(memoryview(self._held)[place[0] : place[1]]), place[2])
+
+    def turn_to(self, offset: int) -> bool:
+        """To the line that begins at this virtual offset; False, and nothing done, where the buffer does not have it.
+        """
+        place = self._places.get(offset >> 16)
+        if place is None:
+            return False
+        begin = place[0] + (offset & 0xFFFF)
+        if begin > min(place[1], self.stop):
+            return False
+        self.at = begin
+        return True
+
+    def between(self, begin: int, end: int) -> bytes:
+        """`text[begin:end]`."""
+        return bytes(memoryview(self._held)[begin:end])
+
+    def find(self, what: bytes, begin: int = 0) -> int:
+        """Where that stands in the whole lines of the buffer, from `begin` on; -1 where it does not."""
+        return self._held.find(what, begin, self.stop)
 
     def fill(self) -> bool:
         """Reads on once all lines are used; False when there are no more.
@@ -56,9 +108,13 @@ class Lines:
         rest = self._held[self.stop : self._filled]
         self._held[: len(rest)] = rest
         self.at, self.stop, self._filled = 0, 0, len(rest)
+        self._places = {}
         searched = 0
-        for block in self._blocks:
-            self._append(block)
+        for address, block in self._blocks:
+            begin = self._filled
+            if not self._skip:
+                self._places[address] = begin, begin + len(block.text), block.next
+            self._append(block.text)
             if self._filled >= CHUNK:
                 self.stop = self._held.rfind(b"\n", searched, self._filled) + 1
                 if self.stop:
@@ -102,8 +158,8 @@ class Lines:
         self._filled = end
 
 
-def _blocks(source: Source, where: str) -> Iterator[bytearray]:
-    """The text of each block that has some. Ends behind the empty block that ends the file."""
+def _blocks(source: Source, where: str, address: int, known: Known) -> Iterator[tuple[int, Block]]:
+    """(address, block) of each that has text. Ends behind the empty block that ends the file."""
     raw, at, ended, first = b"", 0, False, True
     while True:
         size = _size_of_block(raw, at)
@@ -119,11 +175,24 @@ def _blocks(source: Source, where: str) -> Iterator[bytearray]:
                     where, "the file ends within a block" if at < len(raw) else "the file has no end block"
                 )
             return
-        text = _inflated(raw, at, size, where)
+        met = known.pop(address, None)
+        text = met.text if met is not None and met.next == address + size else _inflated(raw, at, size, where)
         at += size
         first, ended = False, not text
+        here, address = address, address + size
         if text:
-            yield text
+            yield here, Block(text, address)
+
+
+def block_in(raw: bytes, address: int, *, where: str) -> Block | None:
+    """The block whose bytes `raw` begins with; None where they are not all there, or damaged."""
+    size = _size_of_block(raw, 0)
+    if size is None or size == _NO_BLOCK or len(raw) < size:
+        return None
+    try:
+        return Block(_inflated(raw, 0, size, where), address + size)
+    except Rejected:
+        return None
 
 
 def _size_of_block(raw: bytes, at: int) -> int | None:

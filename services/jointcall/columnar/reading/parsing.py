@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from chassis.reference.local import LocalReference
-from chassis.tools import vcf
 from chassis.tools.index_content import require_tabix_of, stale
 from contracts.values import Interval
 from services.jointcall.columnar.reading.bgzf import Lines, Source
 from services.jointcall.columnar.reading.columns import BEFORE, COVERED, HERE, Growing, Parsed
 from services.jointcall.columnar.reading.grounds import ELSEWHERE, FAULT, FINISHED, NEW_FORMAT, Ground
-from services.jointcall.columnar.reading.keys import info_keys, no_formats, with_format
+from services.jointcall.columnar.reading.layout import Layout, layout_of
 from services.jointcall.columnar.reading.lines import read_lines, skip_lines
+from services.jointcall.columnar.reading.opened import OpenGvcf
 from services.jointcall.columnar.reading.ranges import first_offset
 from services.jointcall.columnar.reading.refusals import Refusals
 from services.jointcall.columnar.tables import Bytes
@@ -65,16 +65,16 @@ def parse(gvcf: GvcfInput, *, target: Target) -> Parsed:
     FORMAT_MISMATCH for values that no column holds, GVCF_MNP.
     """
     where, interval = gvcf.path.name, target.interval
-    checks.require_whole(gvcf.path)
-    with gvcf.path.open("rb") as stream:
-        header = vcf.header_in(Lines(stream, where=where).each(), where=where)
-        checks.require_header(header, name=gvcf.name, contigs=target.contigs, where=where)
-        require_tabix_of(gvcf.path, gvcf.index)
-        reader = _Reader(vcf.Declared(header), where)
+    with OpenGvcf(gvcf.path) as opened:
+        if not opened.is_whole:
+            checks.require_whole(gvcf.path)
+        layout = layout_of(opened.lines, name=gvcf.name, contigs=target.contigs, where=where)
+        require_tabix_of(gvcf.path, gvcf.index, blocks=opened)
+        reader = _Reader(layout, where)
         offset = first_offset(gvcf.index, contig=interval.contig, start=interval.start)
         if offset is not None:
-            stream.seek(offset >> 16)
-            ended = reader.read(Lines(stream, where=where, skip=offset & 0xFFFF), target)
+            opened.turn_to(offset)
+            ended = reader.read(opened.lines, target)
             if ended == ELSEWHERE and not reader.growing.counts[BEFORE]:
                 raise stale(gvcf.index, f"no record of {interval.contig} begins where the index says so")
     parsed = reader.parsed(target)
@@ -92,13 +92,12 @@ def parse_stream(source: Source, *, name: str, where: str, targets: Iterable[Tar
     never refused; nothing is said of what lies behind the last target.
     """
     lines = Lines(source, where=where)
-    header = vcf.header_in(lines.each(), where=where)
-    reader = _Reader(vcf.Declared(header), where)
+    reader = None
     order: dict[bytes, int] = {}
     at = 0
     for target in targets:
-        if not order:
-            checks.require_header(header, name=name, contigs=target.contigs, where=where)
+        if reader is None:
+            reader = _Reader(layout_of(lines, name=name, contigs=target.contigs, where=where), where)
             order = {contig.encode(): place for place, (contig, _) in enumerate(target.contigs)}
         wanted = order[target.interval.contig.encode()]
         reader.turn_to(target.interval)
@@ -114,22 +113,22 @@ def parse_stream(source: Source, *, name: str, where: str, targets: Iterable[Tar
             at = found
             reader.pass_over(lines, contig)
         yield reader.parsed(target)
-    reader.leave()
+    if reader is not None:
+        reader.leave()
+    lines.leave()
 
 
 class _Reader:
     """One file's columns as they grow, with the FORMAT columns that it was seen to use."""
 
-    def __init__(self, declared: vcf.Declared, where: str) -> None:
+    def __init__(self, layout: Layout, where: str) -> None:
         try:
             self.growing = _SPARE.pop()
         except IndexError:
             self.growing = Growing()
-        self._declared = declared
+        self._layout = layout
         self._where = where
-        self._keys = info_keys(declared.info)
-        self._end_declared = "END" in declared.info
-        self._formats = no_formats()
+        self._formats = layout.formats
         self._before: Interval | None = None
 
     def turn_to(self, interval: Interval) -> None:
@@ -152,11 +151,11 @@ class _Reader:
             target.bases,
             1 in ploidy.allowed_on(interval.contig),
         )
-        growing = self.growing
+        growing, layout = self.growing, self._layout
         while lines.fill():
             growing.reserve(lines.stop - lines.at)
             ended = read_lines(
-                *(lines.text, lines.at, lines.stop, ground, self._formats, self._keys, self._end_declared),
+                *(lines.text, lines.at, lines.stop, ground, self._formats, layout.keys, layout.end_declared),
                 *(growing.counts, growing.blocks, growing.records, growing.covered),
             )
             lines.at = int(growing.counts[HERE])
@@ -189,13 +188,13 @@ class _Reader:
             _SPARE.append(self.growing)
 
     def refusals(self, target: Target) -> Refusals:
-        return Refusals(where=self._where, interval=target.interval, bases=target.bases, declared=self._declared)
+        return Refusals(where=self._where, interval=target.interval, bases=target.bases, declared=self._layout.declared)
 
     def _learn(self, line: bytes, target: Target) -> None:
         """The line's FORMAT column was not met before."""
         before = int(self.growing.counts[BEFORE])
         self.refusals(target).require_known(line, before=before)
-        formats = with_format(self._formats, line.split(b"\t")[8])
+        formats = self._layout.learn(self._formats, line.split(b"\t")[8])
         if formats is None:
             raise self.refusals(target).of(line, before=before)
         self._formats = formats

@@ -5,14 +5,13 @@ Read by compiled code: a whole genome's index has 190,000 bins, and an interval'
 
 from __future__ import annotations
 
-import gzip
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from chassis.tools.index_content import stale
+from chassis.tools.index_content import stale, unpacked
 from services.jointcall.columnar.compiled import compiled
 from services.jointcall.columnar.tables import Bytes
 
@@ -24,8 +23,7 @@ def first_offset(index: Path, *, contig: str, start: int) -> int | None:
     """Virtual offset of the first record that may overlap `start` (1-based) or lie behind it; None when the contig has
     none. Raises Rejected INDEX_STALE."""
     try:
-        with gzip.open(index, "rb") as stream:
-            text = stream.read()
+        text = unpacked(index)
         magic, _, preset, *_, length = struct.unpack_from("<4siiiiiiii", text)
         if magic != b"TBI\x01" or preset & 0xFFFF != 2:
             raise ValueError("no tabix index of a VCF")
