@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from services.jointcall.columnar.reading.columns import Parsed
-from services.jointcall.columnar.reading.cutting import windows_of
+from services.jointcall.columnar.reading.cutting import windows_in
+from services.jointcall.columnar.reading.gathering import Gathered, Group
 from services.jointcall.columnar.store.batch import BatchReader, BatchWriter, WrittenBatch
 from services.jointcall.columnar.store.compaction import joined
 from services.jointcall.columnar.store.schema import BatchPlace, window_bases
@@ -25,38 +26,36 @@ def write_batch(
 
     Writes `blocks.arrow` and `variants.arrow` into `folder`. What `parse` raises leaves no file of the batch there."""
     parts: list[WrittenBatch] = []
-    group: list[Parsed] = []
-    begun = held = 0
-    window_bp = 0
+    group = Group()
+    begun = window_bp = 0
     for at in range(len(names)):
-        group.append(parse(at))
-        held += _bytes(group[-1])
-        if held >= GROUP_BYTES or at == len(names) - 1:
+        group.add(parse(at))
+        if group.bytes >= GROUP_BYTES or at == len(names) - 1:
             if not window_bp:
-                rows = sum(len(one.blocks.start) for one in group) / len(group)
-                window_bp = window_bases(samples=len(names), records_per_base=max(rows, 1.0) / (last - first + 1))
+                rows = max(group.block_rows / len(group), 1.0)
+                window_bp = window_bases(samples=len(names), records_per_base=rows / (last - first + 1))
             alone = at + 1 - begun == len(names)
             out = folder if alone else folder / f"group-{len(parts)}"
             place = BatchPlace(
                 contig=contig, first=first, last=last, window_bp=window_bp, samples=tuple(names[begun : at + 1])
             )
             with BatchWriter(place=place, folder=out) as writer:
-                for window in windows(group, place):
+                for window in windows(group.gathered(), place):
                     writer.write(window)
                 written = writer.finish()
             if alone:
                 return written
             parts.append(written)
-            group, held, begun = [], 0, at + 1
+            begun = at + 1
     return _together(parts, names=names, folder=folder)
 
 
-def windows(group: Sequence[Parsed], place: BatchPlace) -> Iterator[Window]:
+def windows(group: Gathered, place: BatchPlace) -> Iterator[Window]:
     """The group's windows on the grid of `place`: whole multiples of its width, clipped at both ends."""
     edge = min((place.first - 1) // place.window_bp * place.window_bp + place.window_bp, place.last)
-    yield from windows_of(group, first=place.first, last=edge, window_bp=place.window_bp)
+    yield from windows_in(group, first=place.first, last=edge, window_bp=place.window_bp)
     if edge < place.last:
-        yield from windows_of(group, first=edge + 1, last=place.last, window_bp=place.window_bp)
+        yield from windows_in(group, first=edge + 1, last=place.last, window_bp=place.window_bp)
 
 
 def _together(parts: Sequence[WrittenBatch], *, names: Sequence[str], folder: Path) -> WrittenBatch:
@@ -73,7 +72,3 @@ def _together(parts: Sequence[WrittenBatch], *, names: Sequence[str], folder: Pa
     for part in parts:
         shutil.rmtree(part.blocks.path.parent)
     return written
-
-
-def _bytes(parsed: Parsed) -> int:
-    return sum(column.nbytes for table in (parsed.blocks, parsed.records) for column in table)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,85 +31,56 @@ from services.jointcall.columnar.reading.columns import (
     BlockColumns,
     Parsed,
 )
+from services.jointcall.columnar.reading.gathering import Gathered, Group
+from services.jointcall.columnar.reading.gathering import ends as _ends
 from services.jointcall.columnar.tables import CONTINUED, Blocks, Bytes, Ints, Longs, Shorts, Variants, Window
 
 MOST_OF_A_WINDOW = 65_535
 """Bases: gaps and lengths are 16 bits wide."""
 
 
-class _Places(NamedTuple):
-    """Where one sample's windows begin and end in its columns: each (w, 2), row k is window k."""
-
-    blocks: Longs
-    records: Longs
-    lists: Longs
-    heap: Longs
-
-
 def windows_of(samples: Sequence[Parsed], *, first: int, last: int, window_bp: int) -> Iterator[Window]:
+    """`windows_in` of samples that are laid end to end for it."""
+    group = Group()
+    for sample in samples:
+        group.add(sample)
+    return windows_in(group.gathered(), first=first, last=last, window_bp=window_bp)
+
+
+def windows_in(samples: Gathered, *, first: int, last: int, window_bp: int) -> Iterator[Window]:
     """Windows of `window_bp` bases from `first` on, the last one ending at `last`, each with all samples in the order
     given. Every sample was parsed over an interval that holds `first` to `last`."""
     if not 1 <= window_bp <= MOST_OF_A_WINDOW:
         raise ValueError(f"a window has 1 to {MOST_OF_A_WINDOW} bases, not {window_bp}")
-    if not samples or any(sample.first > first or sample.last < last for sample in samples):
+    if len(samples.rows) == 1 or samples.first > first or samples.last < last:
         raise ValueError(f"no sample, or one that was parsed over less than {first}-{last}")
-    starts = np.arange(first, last + 1, window_bp)
-    ends = np.minimum(starts + window_bp - 1, last)
-    places = [_places(sample, starts, ends) for sample in samples]
-    for k in range(len(starts)):
-        start, end = int(starts[k]), int(ends[k])
-        blocks = _blocks_of(samples, [place.blocks[k] for place in places], start, end)
-        variants, strings = _variants_of(samples, places, k)
+    for start in range(first, last + 1, window_bp):
+        end = min(start + window_bp - 1, last)
+        places, record_places = np.empty((2, len(samples.rows) - 1, 2), np.int64)
+        _find(
+            *(samples.rows, samples.blocks.start, samples.blocks.end, samples.record_rows, samples.records.figures),
+            *(start, end, places, record_places),
+        )
+        blocks = _blocks_of(samples, places, start, end)
+        variants, strings = _variants_of(samples, record_places)
         yield Window(first=start, last=end, blocks=blocks, variants=variants, strings=strings)
 
 
-def _places(sample: Parsed, starts: Longs, ends: Longs) -> _Places:
-    blocks, figures = sample.blocks, sample.records.figures
-    begin = np.searchsorted(figures[:, START], starts)
-    # the latest record in front of the window, if it is an explicit one that reaches in
-    before = begin - 1
-    block_before = np.searchsorted(blocks.start, starts) - 1
-    if len(figures):
-        later = np.where(block_before >= 0, blocks.start[block_before], 0) if len(blocks.start) else 0
-        begin = begin - ((before >= 0) & (figures[before, END] >= starts) & (figures[before, START] > later))
-    records = np.stack((begin, np.searchsorted(figures[:, START], ends, side="right")), axis=1)
-    within = np.stack((np.searchsorted(blocks.end, starts), np.searchsorted(blocks.start, ends, side="right")), axis=1)
-
-    def sums(counts: Longs) -> Any:
-        return np.concatenate((np.zeros(1, np.int64), counts.cumsum()))[records]
-
-    return _Places(
-        blocks=within,
-        records=records,
-        lists=sums(figures[:, ADS] + figures[:, PLS] + figures[:, ALTS] + STRINGS),
-        heap=sums(figures[:, BYTES]),
-    )
-
-
-def _blocks_of(samples: Sequence[Parsed], places: Sequence[Longs], first: int, last: int) -> Blocks:
-    def joined(column: int) -> Any:
-        return np.concatenate(
-            [sample.blocks[column][begin:end] for sample, (begin, end) in zip(samples, places, strict=True)]
-        )
-
-    columns = BlockColumns(*(joined(column) for column in range(len(BlockColumns._fields))))
-    rows = _ends(end - begin for begin, end in places)
-    gap, length = np.empty((2, len(columns.form)), np.uint16)
+def _blocks_of(samples: Gathered, places: Longs, first: int, last: int) -> Blocks:
+    rows = _ends(places[:, 1] - places[:, 0])
+    columns = BlockColumns(*(_joined(column, places, rows[-1]) for column in samples.blocks))
+    gap, length = np.empty((2, rows[-1]), np.uint16)
     _cut(rows, columns.start, columns.end, first, last, gap, length, columns.form)
     return Blocks(rows, gap, length, *columns[2:])
 
 
-def _variants_of(samples: Sequence[Parsed], places: Sequence[_Places], k: int) -> tuple[Variants, tuple[bytes, ...]]:
-    def joined(column: int, part: int) -> Any:
-        """Column of RecordColumns, cut where this part of _Places says."""
-        return np.concatenate(
-            [
-                sample.records[column][place[part][k, 0] : place[part][k, 1]]
-                for sample, place in zip(samples, places, strict=True)
-            ]
-        )
-
-    figures, ranked, lists, heap = (joined(column, part) for column, part in enumerate((1, 1, 2, 3)))
+def _variants_of(samples: Gathered, places: Longs) -> tuple[Variants, tuple[bytes, ...]]:
+    rows = _ends(places[:, 1] - places[:, 0])
+    figures, ranked = (_joined(column, places, rows[-1]) for column in samples.records[:2])
+    lists, heap = (
+        _joined(column, ends[places], (ends[places[:, 1]] - ends[places[:, 0]]).sum())
+        for column, ends in zip(samples.records[2:], (samples.list_ends, samples.heap_ends), strict=True)
+    )
     alt_rows, ad_rows, pl_rows = _ends(figures[:, ALTS]), _ends(figures[:, ADS]), _ends(figures[:, PLS])
     ref, id_, pgt, pid = np.empty((4, len(figures)), np.int32)
     alt, ad, pl = (np.empty(rows[-1], np.int32) for rows in (alt_rows, ad_rows, pl_rows))
@@ -118,7 +89,7 @@ def _variants_of(samples: Sequence[Parsed], places: Sequence[_Places], k: int) -
     text = heap.tobytes()
     narrow = figures.astype(np.int32)
     variants = Variants(
-        rows=_ends(place.records[k, 1] - place.records[k, 0] for place in places),
+        rows=rows,
         start=narrow[:, START].copy(),
         end=narrow[:, END].copy(),
         ref=ref,
@@ -147,9 +118,50 @@ def _variants_of(samples: Sequence[Parsed], places: Sequence[_Places], k: int) -
     return variants, tuple(text[begin:end] for begin, end in spans[:count].tolist())
 
 
-def _ends(counts: Iterable[int]) -> Longs:
-    """Offsets of lists of these lengths that lie end to end."""
-    return np.cumsum([0, *counts], dtype=np.int64)
+def _joined(column: Any, places: Longs, size: int) -> Any:
+    """What of the column lies between `places`, (n, 2), end to end: `size` values."""
+    joined = np.empty((size, *column.shape[1:]), column.dtype)
+    _join(column, places, joined)
+    return joined
+
+
+@compiled
+def _join(column: Any, places: Longs, joined: Any) -> None:
+    at = 0
+    for k in range(len(places)):
+        begin, end = places[k, 0], places[k, 1]
+        joined[at : at + end - begin] = column[begin:end]
+        at += end - begin
+
+
+@compiled
+def _find(
+    rows: Longs,
+    start: Ints,
+    end: Ints,
+    record_rows: Longs,
+    figures: Longs,
+    first: int,
+    last: int,
+    places: Longs,
+    record_places: Longs,
+) -> None:
+    """Of each sample, where what lies in a window begins and ends: blocks, and explicit records with the latest in
+    front of it, if it reaches in and no block began behind it."""
+    for sample in range(len(rows) - 1):
+        begin, stop = rows[sample], rows[sample + 1]
+        places[sample, 0] = begin + np.searchsorted(end[begin:stop], first)
+        places[sample, 1] = begin + np.searchsorted(start[begin:stop], last, side="right")
+        before = begin + np.searchsorted(start[begin:stop], first) - 1
+        later = start[before] if before >= begin else 0
+        begin, stop = record_rows[sample], record_rows[sample + 1]
+        starts = figures[begin:stop, START]
+        at = begin + np.searchsorted(starts, first)
+        if at > begin and figures[at - 1, END] >= first and figures[at - 1, START] > later:
+            record_places[sample, 0] = at - 1
+        else:
+            record_places[sample, 0] = at
+        record_places[sample, 1] = begin + np.searchsorted(starts, last, side="right")
 
 
 @compiled
