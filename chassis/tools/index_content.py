@@ -175,19 +175,33 @@ def _tabix(index: Path) -> tuple[frozenset[str], list[Chunk]]:
 
 @lru_cache(maxsize=1)
 def _unpacked(index: str, _: _KEY) -> bytes:
-    packed = Path(index).read_bytes()
-    # the quick way copies the rest of the file once for each of its blocks
-    return gzip.decompress(packed) if len(packed) <= _FEW_BLOCKS else gzip.GzipFile(fileobj=io.BytesIO(packed)).read()
+    with open(index, "rb", buffering=0) as stream:
+        packed = stream.read()
+    if len(packed) <= _FEW_BLOCKS:
+        # all at once, which copies the rest of the file for each of its blocks
+        text, rest = b"", packed
+        try:
+            while rest:
+                one = zlib.decompressobj(wbits=31)
+                text += one.decompress(rest)
+                if not one.eof:
+                    break
+                rest = one.unused_data
+            else:
+                return text
+        except zlib.error:
+            pass
+    return gzip.GzipFile(fileobj=io.BytesIO(packed)).read()
 
 
 def _spread(chunks: list[Chunk]) -> Iterator[Chunk]:
     """The first chunk of each contig, and others at even distances."""
     met: set[str] = set()
-    for chunk in chunks:
-        if chunk.contig not in met:
+    step = max(1, len(chunks) // MOST_PROBES)
+    for number, chunk in enumerate(chunks):
+        if chunk.contig not in met or number % step == 0:
             met.add(chunk.contig)
             yield chunk
-    yield from chunks[:: max(1, len(chunks) // MOST_PROBES)]
 
 
 def _fits(record: bytes, chunk: Chunk, names: frozenset[str]) -> bool:

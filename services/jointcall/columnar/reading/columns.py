@@ -91,11 +91,11 @@ class Growing:
     def reserve(self, text: int) -> None:
         """Room for whatever this many bytes of whole lines hold."""
         used, lines, values = self.counts, text // _SHORTEST_LINE + 2, text // 2 + 2
-        self.blocks = BlockColumns(*(_with_room(one, used[BLOCKS], lines) for one in self.blocks))
-        self.covered = _with_room(self.covered, used[COVERED], lines)
+        self.blocks = BlockColumns(*(with_room(one, used[BLOCKS], lines) for one in self.blocks))
+        self.covered = with_room(self.covered, used[COVERED], lines)
         rooms = (lines, lines, values + STRINGS * lines, text + 2)
         self.records = RecordColumns(
-            *(_with_room(one, used[at], room) for one, at, room in zip(self.records, _USED, rooms, strict=True))
+            *(with_room(one, used[at], room) for one, at, room in zip(self.records, _USED, rooms, strict=True))
         )
 
     def parsed(self, *, first: int, last: int, gaps: tuple[tuple[int, int], ...]) -> Parsed:
@@ -144,7 +144,8 @@ _USED = (RECORDS, RECORDS, LISTS_USED, HEAP_USED)
 """Which count says how much of each of RecordColumns is used."""
 
 
-def _with_room(column: Any, used: int, room: int) -> Any:
+def with_room(column: Any, used: int, room: int) -> Any:
+    """The column with room behind what is used of it."""
     if used + room <= len(column):
         return column
     grown = np.empty((used + used // 2 + room, *column.shape[1:]), column.dtype)

@@ -52,8 +52,8 @@ def windows_in(samples: Gathered, *, first: int, last: int, window_bp: int) -> I
     given. Every sample was parsed over an interval that holds `first` to `last`."""
     if not 1 <= window_bp <= MOST_OF_A_WINDOW:
         raise ValueError(f"a window has 1 to {MOST_OF_A_WINDOW} bases, not {window_bp}")
-    if len(samples.rows) == 1 or samples.first > first or samples.last < last:
-        raise ValueError(f"no sample, or one that was parsed over less than {first}-{last}")
+    if samples.first > first or samples.last < last:
+        raise ValueError(f"a sample was parsed over less than {first}-{last}")
     for start in range(first, last + 1, window_bp):
         end = min(start + window_bp - 1, last)
         places, record_places = np.empty((2, len(samples.rows) - 1, 2), np.int64)

@@ -15,8 +15,13 @@ from services.jointcall.columnar.reading.columns import (
     BlockColumns,
     Parsed,
     RecordColumns,
+    with_room,
 )
 from services.jointcall.columnar.tables import Longs
+
+
+OF_BLOCKS = len(BlockColumns._fields)
+COLUMNS = OF_BLOCKS + len(RecordColumns._fields)
 
 
 class Gathered(NamedTuple):
@@ -35,42 +40,52 @@ class Gathered(NamedTuple):
 
 
 class Group:
-    """Samples as they are read. Takes each one's columns over: nobody else should hold them, as `gathered` has them
-    all twice otherwise. `bytes` and `block_rows` are of those that are there."""
+    """Samples' columns as they are read. `bytes` and `block_rows` are of those that are there."""
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self._columns: list[Any] = []
         self._samples: list[tuple[int, int]] = []
-        self._columns: list[list[Any]] = [[] for _ in (*BlockColumns._fields, *RecordColumns._fields)]
+        # rows of each column that are used, behind each sample
+        self._used: list[list[int]] = [[0] * COLUMNS]
         self.bytes = self.block_rows = 0
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def add(self, parsed: Parsed) -> None:
-        self._samples.append((parsed.first, parsed.last))
-        for kept, column in zip(self._columns, (*parsed.blocks, *parsed.records), strict=True):
-            kept.append(column)
+        columns = (*parsed.blocks, *parsed.records)
+        if not self._columns:
+            self._columns = [one[:0] for one in columns]
+        used = []
+        for at, (column, begin) in enumerate(zip(columns, self._used[-1], strict=True)):
+            end = begin + len(column)
+            self._columns[at] = with_room(self._columns[at], begin, len(column))
+            self._columns[at][begin:end] = column
+            used.append(end)
             self.bytes += column.nbytes
+        self._used.append(used)
+        self._samples.append((parsed.first, parsed.last))
         self.block_rows += len(parsed.blocks.start)
 
     def gathered(self) -> Gathered:
-        """All samples, which the group has no longer. Memory is that of the columns once, and of one of them more."""
-        rows, record_rows = (ends([len(one) for one in self._columns[at]]) for at in (0, len(BlockColumns._fields)))
-        columns = []
-        for parts in self._columns:
-            columns.append(np.concatenate(parts) if parts else np.zeros(0))
-            parts.clear()
-        blocks, records = columns[: len(BlockColumns._fields)], RecordColumns(*columns[len(BlockColumns._fields) :])
+        """All samples, which the group has no longer. Raises ValueError where there are none."""
+        if not self._samples:
+            raise ValueError("there is no sample")
+        firsts, lasts = zip(*self._samples, strict=True)
+        used = np.array(self._used, np.int64)
+        columns = [column[:end] for column, end in zip(self._columns, self._used[-1], strict=True)]
+        self._clear()
+        records = RecordColumns(*columns[OF_BLOCKS:])
         figures = records.figures
-        firsts, lasts = zip(*self._samples, strict=True) if self._samples else ((0,), (0,))
-        self._samples = []
-        self.bytes = self.block_rows = 0
         return Gathered(
             first=max(firsts),
             last=min(lasts),
-            rows=rows,
-            blocks=BlockColumns(*blocks),
-            record_rows=record_rows,
+            rows=used[:, 0].copy(),
+            blocks=BlockColumns(*columns[:OF_BLOCKS]),
+            record_rows=used[:, OF_BLOCKS].copy(),
             records=records,
             list_ends=ends(figures[:, ADS] + figures[:, PLS] + figures[:, ALTS] + STRINGS),
             heap_ends=ends(figures[:, BYTES]),

@@ -25,6 +25,7 @@ class OpenGvcf:
         self._where = path.name
         self._file = path.open("rb", buffering=0)
         self._known: Known = {}
+        self._latest: tuple[int, Block] | None = None
         self.size = os.fstat(self._file.fileno()).st_size
         self.lines = self._from(0)
 
@@ -48,8 +49,11 @@ class OpenGvcf:
 
     def block(self, address: int) -> Block | None:
         """As `index_content.Blocks` has it."""
+        if self._latest is not None and self._latest[0] == address:
+            return self._latest[1]
         met = self.lines.block(address) or self._known.get(address)
         if met is not None:
+            self._latest = address, met
             return met
         met = block_in(os.pread(self.fileno(), _MOST_OF_A_BLOCK, address), address, where=self._where)
         if met is None:
