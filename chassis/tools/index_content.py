@@ -85,7 +85,7 @@ def require_tabix_of(path: Path, index: Path, *, blocks: Blocks | None = None) -
 def unpacked(index: Path) -> bytes:
     """The text of an index that is packed by gzip. It is kept until that of another is asked for, since using an index
     follows upon checking it. Raises OSError, EOFError, zlib.error."""
-    return _unpacked(str(index), _identity(index.stat()))
+    return _unpacked(index, _identity(index.stat()))
 
 
 def require_crai_of(cram: Path, crai: Path) -> None:
@@ -120,7 +120,7 @@ _MOST_VERDICTS = 1 << 15
 
 
 def _verdict(path: Path, index: Path, blocks: Blocks) -> str | None:
-    key = (*_identity(os.stat(blocks.fileno())), str(path), *_identity(index.stat()), str(index))
+    key = (*_identity(os.fstat(blocks.fileno())), str(path), *_identity(index.stat()), str(index))
     if key in _VERDICTS:
         return _VERDICTS[key]
     said = _tabix_fault(index, blocks)
@@ -174,8 +174,8 @@ def _tabix(index: Path) -> tuple[frozenset[str], list[Chunk]]:
 
 
 @lru_cache(maxsize=1)
-def _unpacked(index: str, _: _KEY) -> bytes:
-    with open(index, "rb", buffering=0) as stream:
+def _unpacked(index: Path, _: _KEY) -> bytes:
+    with index.open("rb", buffering=0) as stream:
         packed = stream.read()
     if len(packed) <= _FEW_BLOCKS:
         # all at once, which copies the rest of the file for each of its blocks

@@ -21,7 +21,7 @@ CHUNK = 1 << 18
 LONGEST_LINE = 1 << 24
 """Bytes: one record of a gVCF has hundreds, with long alleles thousands."""
 PAST = 64
-"""Zero bytes behind the text: a compiled comparison may look a few bytes past the last line."""
+"""Bytes of room behind the text: a compiled comparison may look a few bytes past the last line."""
 _READ = 1 << 16
 _MAGIC = b"\x1f\x8b\x08\x04"
 _NO_BLOCK = 0
@@ -79,8 +79,7 @@ class Lines:
         return None if place is None else Block(bytes(memoryview(self._held)[place[0] : place[1]]), place[2])
 
     def turn_to(self, offset: int) -> bool:
-        """To the line that begins at this virtual offset; False, and nothing done, where the buffer does not have it.
-        """
+        """To the line that begins at this virtual offset. False, and nothing done, where the buffer does not have it."""
         place = self._places.get(offset >> 16)
         if place is None:
             return False

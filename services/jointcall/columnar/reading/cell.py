@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import unsigned as _at
 from services.jointcall.columnar.reading import columns as c
 from services.jointcall.columnar.reading.figures import LARGEST, decimal, values, whole
 from services.jointcall.columnar.reading.keys import (
@@ -35,21 +36,21 @@ _MOST_ALLELE = 127
 def read_info(text: Bytes, begin: int, end: int, keys: Bytes, mine: Longs, ranked: Floats) -> bool:
     """INFO into a record's figures; False where a key is not declared, one that is taken stands twice, or its value is
     no figure."""
-    if end - begin == 1 and text[begin] == _DOT:
+    if end - begin == 1 and text[_at(begin)] == _DOT:
         return True
     met = 0
     p = begin
     while True:
         q = p
         value = 0
-        while q < end and text[q] != _EQUALS and text[q] != _SEMICOLON:
-            value = (value * 31 + int(text[q])) & HASH
+        while q < end and text[_at(q)] != _EQUALS and text[_at(q)] != _SEMICOLON:
+            value = (value * 31 + int(text[_at(q)])) & HASH
             q += 1
         key = info_key(text, p, q, value, keys)
         if key < 0:
             return False
         p = q
-        while q < end and text[q] != _SEMICOLON:
+        while q < end and text[_at(q)] != _SEMICOLON:
             q += 1
         if key > 0:
             if p == q or met & (1 << key):
@@ -63,7 +64,7 @@ def read_info(text: Bytes, begin: int, end: int, keys: Bytes, mine: Longs, ranke
                 ranked[key - FIRST_RANKED] = number
             else:
                 comma = p
-                while key == RAW_MQ and comma < q and text[comma] != _COMMA:
+                while key == RAW_MQ and comma < q and text[_at(comma)] != _COMMA:
                     comma += 1
                 figure = whole(text, comma + 1 if p < comma < q else p, q)
                 if figure < -1 or (key != RAW_MQ and figure > LARGEST):
@@ -105,12 +106,12 @@ def read_cell(
     k = 0
     while True:
         q = p
-        while q < stop and text[q] != _COLON:
+        while q < stop and text[_at(q)] != _COLON:
             q += 1
         if k == formats[row, KEYS] or q == p:
             return False
         key = formats[row, FIRST_KEY + k]
-        if key == 0 or (q - p == 1 and text[p] == _DOT):
+        if key == 0 or (q - p == 1 and text[_at(p)] == _DOT):
             pass
         elif key == GT:
             alleles = _genotype(text, p, q, alts + 2, mine)
@@ -167,7 +168,7 @@ def _genotype(text: Bytes, begin: int, end: int, alleles: int, mine: Longs) -> i
     p = begin
     while True:
         q = p
-        while q < end and text[q] != _SLASH and text[q] != _BAR:
+        while q < end and text[_at(q)] != _SLASH and text[_at(q)] != _BAR:
             q += 1
         allele = whole(text, p, q)
         if allele < -1 or allele > min(alleles - 1, _MOST_ALLELE) or place == 2:
@@ -176,6 +177,6 @@ def _genotype(text: Bytes, begin: int, end: int, alleles: int, mine: Longs) -> i
         place += 1
         if q == end:
             return place
-        if text[q] == _BAR:
+        if text[_at(q)] == _BAR:
             mine[c.FLAGS] |= PHASED
         p = q + 1

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import unsigned as _at
 from services.jointcall.columnar.reading.columns import (
     ADS,
     ALLELE,
     ALTS,
-    BYTES,
     DP,
     END,
     FLAGS,
@@ -33,7 +33,7 @@ from services.jointcall.columnar.reading.columns import (
 )
 from services.jointcall.columnar.reading.gathering import Gathered, Group
 from services.jointcall.columnar.reading.gathering import ends as _ends
-from services.jointcall.columnar.tables import CONTINUED, Blocks, Bytes, Ints, Longs, Shorts, Variants, Window
+from services.jointcall.columnar.tables import BLOCK_TYPES, CONTINUED, Blocks, Bytes, Ints, Longs, Variants, Window
 
 MOST_OF_A_WINDOW = 65_535
 """Bases: gaps and lengths are 16 bits wide."""
@@ -68,10 +68,11 @@ def windows_in(samples: Gathered, *, first: int, last: int, window_bp: int) -> I
 
 def _blocks_of(samples: Gathered, places: Longs, first: int, last: int) -> Blocks:
     rows = _ends(places[:, 1] - places[:, 0])
-    columns = BlockColumns(*(_joined(column, places, rows[-1]) for column in samples.blocks))
-    gap, length = np.empty((2, rows[-1]), np.uint16)
-    _cut(rows, columns.start, columns.end, first, last, gap, length, columns.form)
-    return Blocks(rows, gap, length, *columns[2:])
+    columns = (np.empty(rows[-1], dtype) for dtype in BLOCK_TYPES.values())
+    blocks = Blocks(rows, *columns)
+    _cut(samples.blocks, places, first, last, blocks)
+    _copy(samples.blocks, places, blocks)
+    return blocks
 
 
 def _variants_of(samples: Gathered, places: Longs) -> tuple[Variants, tuple[bytes, ...]]:
@@ -165,19 +166,54 @@ def _find(
 
 
 @compiled
-def _cut(rows: Longs, start: Ints, end: Ints, first: int, last: int, gap: Shorts, length: Shorts, form: Bytes) -> None:
-    """Gaps and lengths of blocks as far as they lie in the window; marks those that began before it."""
-    for sample in range(len(rows) - 1):
+def _cut(columns: BlockColumns, places: Longs, first: int, last: int, blocks: Blocks) -> None:
+    """Blocks that lie between `places`, as far as they lie in the window; marks those that began before it."""
+    start, end, form = columns.start, columns.end, columns.form
+    gap, length, to_form = blocks.gap, blocks.length, blocks.form
+    at = 0
+    for sample in range(len(places)):
+        begin, stop = places[sample, 0], places[sample, 1]
         behind = first
-        for row in range(rows[sample], rows[sample + 1]):
-            begin = int(start[row])
-            if begin < first:
-                begin = first
-                form[row] |= CONTINUED
-            stop = min(int(end[row]), last) + 1
-            gap[row] = begin - behind
-            length[row] = stop - begin
-            behind = stop
+        for k in range(stop - begin):
+            own, reached = int(start[_at(begin + k)]), int(end[_at(begin + k)]) + 1
+            gap[_at(at + k)] = own - behind
+            length[_at(at + k)] = reached - own
+            to_form[_at(at + k)] = form[_at(begin + k)]
+            behind = reached
+        # the first may begin before the window, the last may end behind it
+        if begin < stop:
+            if start[begin] < first:
+                gap[at] = 0
+                length[at] = min(int(end[begin]), last) + 1 - first
+                to_form[at] |= CONTINUED
+            at += stop - begin
+            if end[stop - 1] > last:
+                length[at - 1] = last + 1 - max(int(start[stop - 1]), first)
+
+
+@compiled
+def _copy(columns: BlockColumns, places: Longs, blocks: Blocks) -> None:
+    """The other columns of blocks that lie between `places`."""
+    gq, min_dp, dp, pl0, pl1, pl2 = columns.gq, columns.min_dp, columns.dp, columns.pl0, columns.pl1, columns.pl2
+    to_gq, to_min_dp, to_dp = blocks.gq, blocks.min_dp, blocks.dp
+    to_pl0, to_pl1, to_pl2 = blocks.pl0, blocks.pl1, blocks.pl2
+    at = 0
+    for sample in range(len(places)):
+        begin, size = places[sample, 0], places[sample, 1] - places[sample, 0]
+        # a loop for each column, in local names: the compiler makes vector instructions of it
+        for k in range(size):
+            to_gq[_at(at + k)] = gq[_at(begin + k)]
+        for k in range(size):
+            to_min_dp[_at(at + k)] = min_dp[_at(begin + k)]
+        for k in range(size):
+            to_dp[_at(at + k)] = dp[_at(begin + k)]
+        for k in range(size):
+            to_pl0[_at(at + k)] = pl0[_at(begin + k)]
+        for k in range(size):
+            to_pl1[_at(at + k)] = pl1[_at(begin + k)]
+        for k in range(size):
+            to_pl2[_at(at + k)] = pl2[_at(begin + k)]
+        at += size
 
 
 @compiled

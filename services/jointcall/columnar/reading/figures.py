@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import unsigned as _at
 from services.jointcall.columnar.tables import Bytes, Ints
 
 BAD = -2
@@ -17,13 +18,13 @@ _TENS = 10.0 ** np.arange(23)
 @compiled
 def whole(text: Bytes, begin: int, end: int) -> int:
     """`text[begin:end]` as a number from 0 on, of 17 digits at most; ABSENT for `.`, BAD for anything else."""
-    if end - begin == 1 and text[begin] == 46:
+    if end - begin == 1 and text[_at(begin)] == 46:
         return -1
     if end <= begin or end - begin > 17:
         return -2
     value = 0
     for at in range(begin, end):
-        digit = int(text[at]) - 48
+        digit = int(text[_at(at)]) - 48
         if digit < 0 or digit > 9:
             return -2
         value = value * 10 + digit
@@ -35,18 +36,28 @@ def decimal(text: Bytes, begin: int, end: int) -> tuple[bool, float]:
     """(whether it is one, value); NaN for `.` and NaN. Right to the last bit of a float32 for up to 15 digits and
     exponents to 22, as tools write them."""
     at = begin
-    if end - begin == 1 and text[at] == 46:
+    if end - begin == 1 and text[_at(at)] == 46:
         return True, np.nan
-    negative = text[at] == 45
-    if negative or text[at] == 43:
+    negative = text[_at(at)] == 45
+    if negative or text[_at(at)] == 43:
         at += 1
-    if end - at == 3 and (text[at] | 32) == 110 and (text[at + 1] | 32) == 97 and (text[at + 2] | 32) == 110:
+    if (
+        end - at == 3
+        and (text[_at(at)] | 32) == 110
+        and (text[_at(at + 1)] | 32) == 97
+        and (text[_at(at + 2)] | 32) == 110
+    ):
         return True, np.nan
-    if end - at >= 3 and (text[at] | 32) == 105 and (text[at + 1] | 32) == 110 and (text[at + 2] | 32) == 102:
+    if (
+        end - at >= 3
+        and (text[_at(at)] | 32) == 105
+        and (text[_at(at + 1)] | 32) == 110
+        and (text[_at(at + 2)] | 32) == 102
+    ):
         return end - at == 3 or end - at == 8, -np.inf if negative else np.inf
     mantissa, scale, digits, point = 0, 0, 0, False
     while at < end:
-        byte = int(text[at])
+        byte = int(text[_at(at)])
         if 48 <= byte <= 57:
             digits += 1
             if mantissa < 10**17:
@@ -62,11 +73,11 @@ def decimal(text: Bytes, begin: int, end: int) -> tuple[bool, float]:
     if digits == 0:
         return False, np.nan
     if at < end:
-        if (text[at] | 32) != 101:
+        if (text[_at(at)] | 32) != 101:
             return False, np.nan
         at += 1
-        down = at < end and text[at] == 45
-        if at < end and (text[at] == 45 or text[at] == 43):
+        down = at < end and text[_at(at)] == 45
+        if at < end and (text[_at(at)] == 45 or text[_at(at)] == 43):
             at += 1
         power = whole(text, at, end)
         if power < 0 or power > 9999:
@@ -92,7 +103,7 @@ def values(text: Bytes, begin: int, end: int, into: Ints, at: int) -> int:
     p = begin
     while True:
         q = p
-        while q < end and text[q] != 44:
+        while q < end and text[_at(q)] != 44:
             q += 1
         value = whole(text, p, q)
         if value < -1 or value > LARGEST:

@@ -19,15 +19,14 @@ from services.jointcall.columnar.reading.columns import (
 )
 from services.jointcall.columnar.tables import Longs
 
-
 OF_BLOCKS = len(BlockColumns._fields)
 COLUMNS = OF_BLOCKS + len(RecordColumns._fields)
 
 
 class Gathered(NamedTuple):
     """Samples that were all parsed over `first` to `last` at least. Sample i has the rows `rows[i]:rows[i + 1]` of
-    `blocks`, and `record_rows[i]:record_rows[i + 1]` of `records`; those of record r are `list_ends[r]:list_ends[r + 1]`
-    of its lists and `heap_ends[r]:heap_ends[r + 1]` of its heap."""
+    `blocks`, and `record_rows[i]:record_rows[i + 1]` of `records`; record r has `list_ends[r]:list_ends[r + 1]` of the
+    lists and `heap_ends[r]:heap_ends[r + 1]` of the heap."""
 
     first: int
     last: int
@@ -62,7 +61,8 @@ class Group:
         used = []
         for at, (column, begin) in enumerate(zip(columns, self._used[-1], strict=True)):
             end = begin + len(column)
-            self._columns[at] = with_room(self._columns[at], begin, len(column))
+            if end > len(self._columns[at]):
+                self._columns[at] = with_room(self._columns[at], begin, len(column))
             self._columns[at][begin:end] = column
             used.append(end)
             self.bytes += column.nbytes

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import unsigned as _at
 from services.jointcall.columnar.tables import RANKED, Bytes, Ints
 
 # what a FORMAT key is taken as; 0 is passed over; up to PL they are numbers that a block has
@@ -89,7 +90,7 @@ def info_key(text: Bytes, begin: int, end: int, value: int, slots: Bytes) -> int
         same = slots[slot, 1] == end - begin
         k = 0
         while same and k < end - begin:
-            same = slots[slot, 2 + k] == text[begin + k]
+            same = slots[slot, 2 + k] == text[_at(begin + k)]
             k += 1
         if same:
             return int(slots[slot, 0]) - 1
@@ -104,7 +105,7 @@ def format_row(text: Bytes, begin: int, end: int, formats: Ints) -> int:
         same = formats[row, LENGTH] == end - begin
         k = 0
         while same and k < end - begin:
-            same = formats[row, TEXT + k] == text[begin + k]
+            same = formats[row, TEXT + k] == text[_at(begin + k)]
             k += 1
         if same:
             return row

@@ -34,8 +34,8 @@ class Layout:
         self._telling = _telling(head)
 
     def is_of(self, head: bytes) -> bool:
-        """The other header differs in nothing that anything follows from."""
-        return head == self._head or _telling(head) == self._telling
+        """The other is a header too, and differs in nothing that anything follows from."""
+        return head == self._head or (_is_header(head) and _telling(head) == self._telling)
 
     def learn(self, formats: Ints, column: bytes) -> Ints | None:
         """`formats` and one more, as `keys.with_format`; the next file has it from the beginning."""
@@ -53,13 +53,12 @@ def layout_of(lines: Lines, *, name: str, contigs: tuple[tuple[str, int], ...], 
     """Reads the header of the sample `name`'s gVCF; `contigs` are the reference's. Raises Rejected: VCF_HEADER,
     SAMPLE_MISMATCH, UNSAFE_ID, BUILD_MISMATCH."""
     head, columns = _header_in_sight(lines)
-    if columns:
-        for layout in _KEPT:
-            if layout.contigs == contigs and layout.is_of(head):
-                # what was refused or let pass of this header's other lines holds; here the sample's name is new
-                checks.require_header((columns,), name=name, contigs=(), where=where)
-                lines.at = len(head) + len(columns) + 2
-                return layout
+    for layout in _KEPT if columns else ():
+        if layout.contigs == contigs and layout.is_of(head):
+            # what was said of this header's other lines holds; here the sample's name is new
+            checks.require_header((columns,), name=name, contigs=(), where=where)
+            lines.at = len(head) + len(columns) + 2
+            return layout
     header = vcf.header_in(lines.each(), where=where)
     checks.require_header(header, name=name, contigs=contigs, where=where)
     layout = Layout(b"\n".join(header[:-1]), contigs)
@@ -79,13 +78,21 @@ def _header_in_sight(lines: Lines) -> tuple[bytes, bytes]:
     if not begin or end < 0 or end + 1 >= lines.stop or lines.text[end + 1] == _HASH:
         return nothing
     head, columns = lines.between(0, begin - 1), lines.between(begin, end)
-    well_formed = head.startswith(b"##fileformat=VCF") and head.count(b"\n#") == head.count(b"\n")
+    return (head, columns) if columns.isascii() or _is_text(columns) else nothing
+
+
+def _is_header(head: bytes) -> bool:
+    """What `vcf.header_in` asks of lines in front of `#CHROM`."""
+    every = head.count(b"\n#") == head.count(b"\n")
+    return every and head.startswith(b"##fileformat=VCF") and _is_text(head)
+
+
+def _is_text(line: bytes) -> bool:
     try:
-        head.decode()
-        columns.decode()
+        line.decode()
     except UnicodeDecodeError:
-        return nothing
-    return (head, columns) if well_formed else nothing
+        return False
+    return True
 
 
 def _telling(head: bytes) -> tuple[bytes, ...]:

@@ -1,5 +1,5 @@
-"""A local gVCF that is open: its lines from any place on, and its blocks for whoever checks its index. What was inflated
-for one is there for the other.
+"""A local gVCF that is open: its lines from any place on, and its blocks for whoever checks its index. What was
+inflated for one is there for the other.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import unsigned as _at
 from services.jointcall.columnar.reading.columns import BEFORE, COVERED, FOUND, HEAP_USED, LISTS_USED, VARIANTS
 from services.jointcall.columnar.tables import Bytes, Ints, Longs
 
@@ -37,7 +38,7 @@ def add_string(text: Bytes, begin: int, end: int, counts: Longs, lists: Ints, he
     """`text[begin:end]`, or none when `end` lies before `begin`."""
     at = counts[HEAP_USED]
     for k in range(end - begin):
-        heap[at + k] = text[begin + k]
+        heap[at + k] = text[_at(begin + k)]
     lists[counts[LISTS_USED]] = max(end - begin, -1)
     counts[LISTS_USED] += 1
     counts[HEAP_USED] = at + max(end - begin, 0)

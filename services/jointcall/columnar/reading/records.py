@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import unsigned as _at
 from services.jointcall.columnar.reading import columns as c
 from services.jointcall.columnar.reading.cell import read_cell, read_info
 from services.jointcall.columnar.reading.figures import LARGEST, whole
@@ -49,8 +50,8 @@ def read_record(
     NEW_FORMAT with nothing changed; or FAULT."""
     found = 0
     stop = at
-    while text[stop] != _NEWLINE:
-        if text[stop] == _TAB:
+    while text[_at(stop)] != _NEWLINE:
+        if text[_at(stop)] == _TAB:
             if found < _MOST_TABS:
                 counts[c.PLACES + found] = stop
             found += 1
@@ -90,7 +91,7 @@ def read_record(
         return FAULT
     if position >= first:
         for k in range(min(length, len(bases) - (position - first))):
-            if not agrees(int(text[ref + k]), int(bases[position - first + k])):
+            if not agrees(int(text[_at(ref + k)]), int(bases[position - first + k])):
                 return FAULT
     if length > 1 and _plain_mnp(text, alt, quality - 1, length):
         return FAULT
@@ -98,7 +99,7 @@ def read_record(
     if not cover(position, end, alts, first, counts, covered):
         return FINISHED
 
-    nameless = ref - name == 2 and text[name] == _DOT
+    nameless = ref - name == 2 and text[_at(name)] == _DOT
     phased_by_name = counts[c.PLACES + 1] >= 0 or counts[c.PLACES + 3] >= 0
     if alts == 0 and length == 1 and nameless and not phased_by_name and _fits(mine, ranks, lists, counts):
         used, likelihoods = counts[c.LISTS_USED], mine[c.PLS]
@@ -117,7 +118,7 @@ def read_record(
     p = alt
     for _ in range(alts):
         q = p
-        while text[q] != _COMMA:
+        while text[_at(q)] != _COMMA:
             q += 1
         add_string(text, p, q, counts, lists, heap)
         p = q + 1
@@ -137,12 +138,12 @@ def _alts(text: Bytes, begin: int, end: int) -> int:
     p = begin
     while True:
         q = p
-        while q < end and text[q] != _COMMA:
+        while q < end and text[_at(q)] != _COMMA:
             q += 1
         non_ref = q - p == len(_NON_REF)
         if non_ref:
             for k in range(len(_NON_REF)):
-                if text[p + k] != _NON_REF[k]:
+                if text[_at(p + k)] != _NON_REF[k]:
                     non_ref = False
                     break
         if q == end:
@@ -159,11 +160,11 @@ def _plain_mnp(text: Bytes, begin: int, end: int, length: int) -> bool:
     p = begin
     while True:
         q = p
-        while q < end and text[q] != _COMMA:
+        while q < end and text[_at(q)] != _COMMA:
             q += 1
         if q == end:
             return True
-        if q - p != length or text[p] == _LESS:
+        if q - p != length or text[_at(p)] == _LESS:
             return False
         p = q + 1
 

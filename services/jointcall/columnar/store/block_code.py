@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.jointcall.columnar.compiled import compiled
+from services.jointcall.columnar.compiled import compiled, unsigned
 from services.jointcall.columnar.store.planes import join, split
 from services.jointcall.columnar.tables import HAPLOID, HAS_PL, USUAL_FORM, Blocks, Bytes
 
@@ -92,7 +92,8 @@ def _slopes(rows: Any, min_dp: Any, pl1: Any, pl2: Any, slope: Any) -> None:
         begin, end = rows[sample], rows[sample + 1]
         seen[:] = 0
         total = 0
-        for i in range(begin, end, 1 + (end - begin) // ASKED):
+        for row in range(begin, end, 1 + (end - begin) // ASKED):
+            i = unsigned(row)
             depth, third = np.int64(min_dp[i]), np.int64(pl2[i])
             if depth > 0 and third > 0 and third != 15 * np.int64(pl1[i]):
                 nearest: Any = min((third + depth // 2) // depth, 255)
@@ -115,7 +116,8 @@ def _differ(
     for sample in range(rows.size - 1):
         best = np.int32(slope[sample])
         before = np.int32(0)
-        for i in range(rows[sample], rows[sample + 1]):
+        for row in range(rows[sample], rows[sample + 1]):
+            i = unsigned(row)
             depth, one, two = np.int32(min_dp[i]), np.int32(pl1[i]), np.int32(pl2[i])
             diploid = np.int32((form[i] & np.uint8(HAS_PL | HAPLOID)) == HAS_PL)
             to_min_dp[i] = _zigzag(depth - before)
