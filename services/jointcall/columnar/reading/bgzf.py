@@ -79,7 +79,7 @@ class Lines:
         return None if place is None else Block(bytes(memoryview(self._held)[place[0] : place[1]]), place[2])
 
     def turn_to(self, offset: int) -> bool:
-        """To the line that begins at this virtual offset. False, and nothing done, where the buffer does not have it."""
+        """To the line that begins at this virtual offset. False, and nothing done, where the buffer has it not."""
         place = self._places.get(offset >> 16)
         if place is None:
             return False
