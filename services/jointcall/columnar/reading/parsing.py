@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chassis.reference.local import LocalReference
+from chassis.tools import vcf
 from chassis.tools.index_content import require_tabix_of, stale
 from contracts.values import Interval
 from services.jointcall.columnar.reading.bgzf import Lines, Source
@@ -113,7 +114,9 @@ def parse_stream(source: Source, *, name: str, where: str, targets: Iterable[Tar
             at = found
             reader.pass_over(lines, contig)
         yield reader.parsed(target)
-    if reader is not None:
+    if reader is None:
+        vcf.header_in(lines.each(), where=where)
+    else:
         reader.leave()
     lines.leave()
 
