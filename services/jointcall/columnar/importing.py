@@ -26,7 +26,7 @@ def write_batch(
 
     Writes `blocks.arrow` and `variants.arrow` into `folder`. What `parse` raises leaves no file of the batch there."""
     parts: list[WrittenBatch] = []
-    group = Group()
+    group = Group(samples=len(names), most=GROUP_BYTES)
     begun = window_bp = 0
     for at in range(len(names)):
         group.add(parse(at))

@@ -39,9 +39,13 @@ class Gathered(NamedTuple):
 
 
 class Group:
-    """Samples' columns as they are read. `bytes` and `block_rows` are of those that are there."""
+    """Samples' columns as they are read. `bytes` and `block_rows` are of those that are there.
 
-    def __init__(self) -> None:
+    `samples` are expected, or as many as have `most` bytes: room is made for them at once, which takes no memory before
+    it is used."""
+
+    def __init__(self, *, samples: int = 1, most: int = 0) -> None:
+        self._expected, self._most = samples, most
         self._clear()
 
     def _clear(self) -> None:
@@ -58,14 +62,16 @@ class Group:
         columns = (*parsed.blocks, *parsed.records)
         if not self._columns:
             self._columns = [one[:0] for one in columns]
+        size = sum([column.nbytes for column in columns])
+        expected = min(self._expected - len(self), (self._most - self.bytes) // max(size, 1) + 1)
         used = []
         for at, (column, begin) in enumerate(zip(columns, self._used[-1], strict=True)):
             end = begin + len(column)
             if end > len(self._columns[at]):
-                self._columns[at] = with_room(self._columns[at], begin, len(column))
+                self._columns[at] = with_room(self._columns[at], begin, len(column) * max(expected, 1))
             self._columns[at][begin:end] = column
             used.append(end)
-            self.bytes += column.nbytes
+        self.bytes += size
         self._used.append(used)
         self._samples.append((parsed.first, parsed.last))
         self.block_rows += len(parsed.blocks.start)

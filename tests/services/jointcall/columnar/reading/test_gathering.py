@@ -21,9 +21,10 @@ def parsed(seed: int, *, first: int = 1) -> Parsed:
     return one
 
 
-def test_every_sample_is_where_it_is_said_to_be() -> None:
+@pytest.mark.parametrize(("expected", "most"), [(1, 0), (40, 1 << 20), (40, 5000), (3, 1 << 20)])
+def test_every_sample_is_where_it_is_said_to_be(expected: int, most: int) -> None:
     samples = [parsed(seed) for seed in range(40)]
-    group = Group()
+    group = Group(samples=expected, most=most)
     for number, sample in enumerate(samples, start=1):
         group.add(sample)
         assert len(group) == number
