@@ -15,7 +15,7 @@ from services.jointcall.columnar.store.compaction import joined
 from services.jointcall.columnar.store.schema import BatchPlace, window_bases
 from services.jointcall.columnar.tables import Window
 
-GROUP_BYTES = 256 << 20
+GROUP_BYTES = 512 << 20
 """Of columns in memory before a group is written."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.jointcall.columnar.compiled import compiled
 from services.jointcall.columnar.genotype import walk as walking
 from services.jointcall.columnar.genotype.cells import Alleles, Cells, alleles_of, sorted_cells
 from services.jointcall.columnar.genotype.explicit import Records, records_of
@@ -110,7 +111,9 @@ def genotype(
     records = records_of(variants)
     star = stars_of(records, shape, shapes)
     alleles = alleles_of(sites.reference, cells, shape, shapes, star)
-    rows, key, count = _counted(m, [one.odd_site for one in found], [one.odd_key for one in found])
+    rows, key, count = _counted(
+        m, np.concatenate([one.odd_site for one in found]), np.concatenate([one.odd_key for one in found])
+    )
     pooled = Pooled(plain, rows, key, count, depths, covered, (covered > 0) | (np.diff(rows) > 0))
     lengths = np.array([len(text) for text in strings], np.int32)[alleles.code]
     called, still_open = call(
@@ -206,18 +209,31 @@ def _dense(pieces: Sequence[Piece], positions: Ints, samples: int) -> Dense:
     return out
 
 
-def _counted(m: int, sites: list[Ints], keys: list[Any]) -> tuple[Any, Any, Any]:
-    """Equal keys of a site counted together, by site, then key."""
-    site, key = np.concatenate(sites), np.concatenate(keys)
-    order = np.lexsort((key, site))
-    site, key = site[order], key[order]
-    new = np.ones(len(key), bool)
-    new[1:] = (site[1:] != site[:-1]) | (key[1:] != key[:-1])
-    starts = np.flatnonzero(new)
-    count = np.diff(np.append(starts, len(key))).astype(np.int64)
-    rows = np.zeros(m + 1, np.int64)
-    np.cumsum(np.bincount(site[starts], minlength=m), out=rows[1:])
-    return rows, key[starts], count
+@compiled
+def _counted(m: int, site: Ints, key: Longs) -> tuple[Longs, Longs, Longs]:
+    """Equal keys of a site counted together, by site, then key: where each site's begin, the keys, how many."""
+    begins = np.zeros(m + 1, np.int64)
+    for one in site:
+        begins[one + 1] += 1
+    for at in range(m):
+        begins[at + 1] += begins[at]
+    behind = begins[:-1].copy()
+    by_site = np.empty(len(key), np.int64)
+    for at in range(len(key)):
+        by_site[behind[site[at]]] = key[at]
+        behind[site[at]] += 1
+    rows, keys, times = np.zeros(m + 1, np.int64), np.empty(len(key), np.int64), np.empty(len(key), np.int64)
+    n = 0
+    for at in range(m):
+        mine = np.sort(by_site[begins[at] : begins[at + 1]])
+        for place in range(len(mine)):
+            if place and mine[place] == mine[place - 1]:
+                times[n - 1] += 1
+                continue
+            keys[n], times[n] = mine[place], 1
+            n += 1
+        rows[at + 1] = n
+    return rows, keys[:n], times[:n]
 
 
 def _together(pieces: Sequence[Piece], strings: list[bytes]) -> tuple[Variants, list[int]]:
