@@ -26,6 +26,24 @@ def write_batch(
 
     Writes `blocks.arrow` and `variants.arrow` into `folder`. What `parse` raises leaves no file of the batch there."""
     parts: list[WrittenBatch] = []
+    try:
+        return _written(parts, names=names, parse=parse, contig=contig, first=first, last=last, folder=folder)
+    finally:
+        for part in parts:
+            shutil.rmtree(part.blocks.path.parent)
+
+
+def _written(
+    parts: list[WrittenBatch],
+    *,
+    names: Sequence[str],
+    parse: Callable[[int], Parsed],
+    contig: str,
+    first: int,
+    last: int,
+    folder: Path,
+) -> WrittenBatch:
+    """Puts what was written for a group alone into `parts`."""
     group = Group(samples=len(names), most=GROUP_BYTES)
     begun = window_bp = 0
     for at in range(len(names)):
@@ -68,7 +86,4 @@ def _together(parts: Sequence[WrittenBatch], *, names: Sequence[str], folder: Pa
         ]
         members = [(which, at) for which, reader in enumerate(readers) for at in range(len(reader.samples))]
         rows = sum(part.block_rows for part in parts)
-        written = joined(readers, members, rows=rows, names=tuple(names), scratch=folder)
-    for part in parts:
-        shutil.rmtree(part.blocks.path.parent)
-    return written
+        return joined(readers, members, rows=rows, names=tuple(names), scratch=folder)

@@ -36,14 +36,14 @@ class Made:
             bases=np.frombuffer(self.bases[made.first - 1 : made.last].encode(), np.uint8),
             contigs=self.contigs,
         )
+        self._target = target
         named = [(sample_name_of(path), path) for path in made.gvcfs]
         self.names = sorted(name for name, _ in named)
         self.members = []
         for number, batch in enumerate((named[::3], [one for at, one in enumerate(named) if at % 3])):
 
             def parsed(at: int, batch: list[tuple[str, Path]] = batch) -> Parsed:
-                name, path = batch[at]
-                return parse(GvcfInput(name=name, path=path, index=path.with_name(path.name + ".tbi")), target=target)
+                return self.parsed(batch[at][1])
 
             out = folder / f"batch{number}"
             names = [name for name, _ in batch]
@@ -55,6 +55,10 @@ class Made:
                     masked=np.zeros(len(names), np.uint8),
                 )
             )
+
+    def parsed(self, path: Path) -> Parsed:
+        gvcf = GvcfInput(name=sample_name_of(path), path=path, index=path.with_name(path.name + ".tbi"))
+        return parse(gvcf, target=self._target)
 
     def called(self, *, dense: bool, all_sites: bool = False, stretch_bp: int = 0) -> Iterator[tuple[str, Stretch]]:
         found = stretches(
