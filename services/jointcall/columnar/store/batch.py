@@ -222,7 +222,10 @@ class BatchReader:
         """Of one window, without its explicit records."""
         with self._readable(index):
             group, row = self._group("blocks", index)
-            return block_code.from_disk(group.columns(row), samples=len(self.samples))
+            blocks = block_code.from_disk(group.columns(row), samples=len(self.samples))
+            first, last = self._windows[index]
+            block_code.require_within(blocks, bases=last - first + 1)
+            return blocks
 
     def _group(self, kind: str, index: int) -> tuple[_Group, int]:
         """The record batch that holds the window, and its row there."""

@@ -64,6 +64,25 @@ def from_disk(columns: Mapping[str, Bytes], *, samples: int) -> Blocks:
     return Blocks(rows, gap, length, form, gq, min_dp, dp, pl0, pl1, pl2)
 
 
+def require_within(blocks: Blocks, *, bases: int) -> None:
+    """Raises ValueError where a sample's blocks reach past a window of so many bases: who goes through them looks
+    places up by base."""
+    sample = _reaching_past(blocks.rows, blocks.gap, blocks.length, bases)
+    if sample >= 0:
+        raise ValueError(f"the blocks of its sample {sample} reach past the window")
+
+
+@compiled
+def _reaching_past(rows: Any, gap: Any, length: Any, bases: int) -> int:
+    for sample in range(rows.size - 1):
+        reach = np.int64(0)
+        for i in range(rows[sample], rows[sample + 1]):
+            reach += np.int64(gap[i]) + np.int64(length[i])
+        if reach > bases:
+            return sample
+    return -1
+
+
 @compiled
 def _zigzag(value: Any) -> Any:
     """Of a difference modulo 65,536, into 16 bits."""

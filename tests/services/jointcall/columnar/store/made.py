@@ -25,7 +25,7 @@ def made_window(
     *, seed: int, samples: int, first: int = 1, last: int = 1024, records: int = 12, wild: bool = False
 ) -> Window:
     """Blocks and explicit records of each sample lie side by side, as in a gVCF: no two of a sample overlap, save that
-    a deletion's record may be cut short by the next. `wild`: any number in any column."""
+    a deletion's record may be cut short by the next. `wild`: any number in any column but those of where blocks lie."""
     dice = np.random.default_rng(seed)
     strings = [b"A", b"C", b"G", b"T", b"AT", b"GCC", b"*", b"0|1", b"1|0"]
     columns: dict[str, list[int]] = {name: [] for name in BLOCK_TYPES}
@@ -68,9 +68,10 @@ def made_window(
         variant_rows.append(len(explicit))
     arrays = {name: np.array(values, BLOCK_TYPES[name]) for name, values in columns.items()}
     if wild:
-        for name, array in arrays.items():
+        for name in sorted(set(arrays) - {"gap", "length"}):
+            array = arrays[name]
             top = int(np.iinfo(array.dtype).max)
-            arrays[name] = dice.integers(1 if name == "length" else 0, top, array.size, array.dtype, endpoint=True)
+            arrays[name] = dice.integers(0, top, array.size, array.dtype, endpoint=True)
     blocks = Blocks(np.array(block_rows, np.int64), **arrays)
     variants, strings = _explicit(dice, explicit, variant_rows, strings, wild=wild)
     return Window(first, last, blocks, variants, tuple(strings))

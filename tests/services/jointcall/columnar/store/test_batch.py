@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chassis.errors import Rejected
 from services.jointcall.columnar.store import batch as batches
-from services.jointcall.columnar.store import schema
+from services.jointcall.columnar.store import block_code, schema
 from services.jointcall.columnar.store.batch import BatchReader, BatchWriter, WrittenBatch
 from services.jointcall.columnar.store.schema import WIDEST_BP, BatchPlace, window_bases
 from services.jointcall.columnar.tables import Window, empty_blocks
@@ -172,6 +172,25 @@ def test_a_code_that_names_no_string_is_refused(tmp_path: Path) -> None:
     windows = made(place, records=300)
     cut = [window._replace(strings=window.strings[:1]) for window in windows]
     with opened(written(tmp_path, place, cut)) as reader, pytest.raises(Rejected, match="names a string that is not"):
+        reader.read(0)
+
+
+def test_gaps_and_lengths_have_two_bytes() -> None:
+    (window,) = made(place_of(2, last=1024), records=300)
+    n = window.blocks.gap.size
+    wide = window.blocks._replace(gap=np.arange(n, dtype=np.uint16) * 200, length=np.full(n, 65_535, np.uint16))
+    again = block_code.from_disk(block_code.to_disk(wide), samples=2)
+    assert (again.gap == wide.gap).all()
+    assert (again.length == wide.length).all()
+
+
+def test_blocks_that_reach_past_their_window_are_refused(tmp_path: Path) -> None:
+    place = place_of(2)
+    windows = made(place, records=300)
+    for window in windows:
+        window.blocks.length[window.blocks.rows[-1] - 1] += 2000
+    said = r"CONTENT_CHANGED.*sample 1 reach past the window"
+    with opened(written(tmp_path, place, windows)) as reader, pytest.raises(Rejected, match=said):
         reader.read(0)
 
 
