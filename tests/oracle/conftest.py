@@ -1,12 +1,5 @@
-"""Compiled once for all processes of the run; whoever comes second waits."""
-
 from __future__ import annotations
 
-import pytest
+from tests.support.warmed import compiled
 
-from services.jointcall.columnar.warm import warm
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compiled() -> None:
-    warm()
+__all__ = ("compiled",)

@@ -25,7 +25,8 @@ PAST = 64
 _READ = 1 << 16
 _MAGIC = b"\x1f\x8b\x08\x04"
 _NO_BLOCK = 0
-_MOST_OF_A_BLOCK = 1 << 16
+MOST_OF_A_BLOCK = 1 << 16
+"""Bytes, packed or not."""
 _NEWLINE = 10
 
 
@@ -58,7 +59,7 @@ class Lines:
         try:
             self._held = _SPARE.pop()
         except IndexError:
-            self._held = bytearray(CHUNK + _MOST_OF_A_BLOCK + PAST)
+            self._held = bytearray(CHUNK + MOST_OF_A_BLOCK + PAST)
         self.text: Bytes = np.frombuffer(self._held, np.uint8)
         self.at = self.stop = self._filled = 0
         # of the buffer's blocks, by address: where each begins and ends in it, and the address behind it
@@ -66,7 +67,7 @@ class Lines:
 
     def leave(self) -> None:
         """The next file may have the buffer. No line may be asked for any more."""
-        if len(_SPARE) < _MOST_SPARE and len(self._held) == CHUNK + _MOST_OF_A_BLOCK + PAST:
+        if len(_SPARE) < _MOST_SPARE and len(self._held) == CHUNK + MOST_OF_A_BLOCK + PAST:
             _SPARE.append(self._held)
         self.at = self.stop = self._filled = 0
         self._held = bytearray()
@@ -216,7 +217,7 @@ def _size_of_block(raw: bytes, at: int) -> int | None:
 def _inflated(raw: bytes, at: int, size: int, where: str) -> bytearray:
     checksum, length = struct.unpack_from("<II", raw, at + size - 8)
     (extra,) = struct.unpack_from("<H", raw, at + 10)
-    if length > _MOST_OF_A_BLOCK:
+    if length > MOST_OF_A_BLOCK:
         raise _damaged(where, "a block is longer than a block may be")
     try:
         text: bytearray = deflate_decompress(memoryview(raw)[at + 12 + extra : at + size - 8], length)

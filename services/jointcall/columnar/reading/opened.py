@@ -10,10 +10,8 @@ from types import TracebackType
 
 from chassis.tools.index_content import Block, BlocksOfFile
 from chassis.tools.vcf import BGZF_EOF
-from services.jointcall.columnar.reading.bgzf import Known, Lines, block_in
+from services.jointcall.columnar.reading.bgzf import MOST_OF_A_BLOCK, Known, Lines, block_in
 
-_MOST_OF_A_BLOCK = 1 << 16
-"""Bytes, packed."""
 _MOST_KNOWN = 32
 """Blocks of 64 kB: an index's check looks at some from all over the file."""
 
@@ -55,7 +53,7 @@ class OpenGvcf:
         if met is not None:
             self._latest = address, met
             return met
-        met = block_in(os.pread(self.fileno(), _MOST_OF_A_BLOCK, address), address, where=self._where)
+        met = block_in(os.pread(self.fileno(), MOST_OF_A_BLOCK, address), address, where=self._where)
         if met is None:
             # a checksum that differs is for those to tell who read the block
             return BlocksOfFile(self._file).block(address)
